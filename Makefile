@@ -1,0 +1,42 @@
+# The two commands that matter: `make demo` and `make test`. Everything lives in .venv.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help demo test check format coverage clean
+
+help:
+	@echo "make demo    send 10,000 notifications to a simulated APNs over TLS and check every outcome"
+	@echo "make test    run the whole test-suite, with branch coverage of apns_core"
+	@echo "make check   ruff (lint and format), mypy strict, pyright strict"
+	@echo "make format  let ruff rewrite the files"
+	@echo "make clean   remove .venv and caches"
+
+# One stamp for the environment: reinstall when the dependencies change.
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable '.[cli,simulator]' --group dev
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/apns demo
+
+test: $(READY)
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report --include='src/apns_core/*' --fail-under=95
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
