@@ -1,0 +1,323 @@
+"""Real HTTP/2 servers for the tests to send to, each one a child process on loopback with TLS.
+
+Every server answers 200 to any ``POST /3/device/<device token>`` once it has read the body.
+A new server is one more row in `RECIPES`.
+"""
+
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from os import defpath, environ
+from pathlib import Path
+from string import Template
+from typing import Final, NoReturn, final
+
+import pytest
+import trustme
+
+__all__ = ["RECIPES", "RealServer", "Recipe", "require", "running"]
+
+HOST: Final = "localhost"
+ADDRESS: Final = "127.0.0.1"
+START_TIMEOUT: Final = 10.0
+"""Seconds until a server must accept connections; all of them take well under one."""
+STOP_TIMEOUT: Final = 5.0
+"""Seconds from SIGTERM to SIGKILL."""
+OUTPUT_SHOWN: Final = 4_000
+"""Characters of a server's own output that an error shows: the end, where the reason is."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RealServer:
+    """A server that is running now."""
+
+    name: str
+    host: str
+    port: int
+    ca_pem: str
+    """The certificate authority to trust; nothing else trusts it."""
+    folder: Path
+    """Where it writes: its output, and its access log if its options ask for one."""
+
+    def client_context(self) -> ssl.SSLContext:
+        """Return a context that trusts this server alone and offers ``h2``."""
+        context = ssl.create_default_context(cadata=self.ca_pem)
+        context.set_alpn_protocols(["h2"])
+        return context
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to start one kind of server.
+
+    The configuration and the arguments are `string.Template` texts. They may name every option, and
+    ``$address``, ``$port``, ``$cert``, ``$key``, ``$pem`` (key and chain in one file), ``$folder``
+    and ``$config`` (the path of the written configuration).
+    """
+
+    binary: str
+    package: str
+    """The Debian package that brings the binary."""
+    arguments: tuple[str, ...]
+    config: str = ""
+    options: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Every option with its default; `running` takes others."""
+    dialect: Callable[[str], Mapping[str, str]] = lambda _binary: {}
+    """Given the binary's path, the template values that depend on the installed version."""
+
+
+# ── nginx ──
+
+# A plain `return 200` may answer before the body is read. `mirror` reads it first: that runs before
+# `try_files`, which leads to the answer. One process, so that one signal ends it.
+NGINX: Final = """
+daemon off;
+master_process off;
+pid $folder/nginx.pid;
+error_log stderr warn;
+events { worker_connections 256; }
+http {
+    log_format paths '$$request_uri';
+    access_log $access_log;
+    client_body_temp_path $folder/body;
+    proxy_temp_path $folder/proxy;
+    fastcgi_temp_path $folder/fastcgi;
+    uwsgi_temp_path $folder/uwsgi;
+    scgi_temp_path $folder/scgi;
+    root $folder;
+    keepalive_requests $keepalive_requests;
+    keepalive_timeout 300s;
+    http2_max_concurrent_streams $max_concurrent_streams;
+    server {
+        listen $address:$port $listen;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate $cert;
+        ssl_certificate_key $key;
+        location /3/device/ {
+            mirror /read-the-body;
+            try_files /never @answer;
+        }
+        location = /read-the-body { internal; return 204; }
+        location @answer { return 200; }
+    }
+}
+"""
+
+HTTP2_DIRECTIVE_SINCE: Final = (1, 25, 1)
+"""From this version on ``listen … http2`` warns, and ``http2 on`` takes its place."""
+
+
+def nginx_listen(binary: str) -> Mapping[str, str]:
+    """Return how this nginx wants HTTP/2 turned on."""
+    answer = subprocess.run([binary, "-v"], capture_output=True, text=True, check=True).stderr
+    found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", answer)
+    if found is None:
+        pytest.fail(f"nginx -v says no version: {answer!r}")
+    version = tuple(int(number) for number in found.groups())
+    return {"listen": "ssl; http2 on" if version >= HTTP2_DIRECTIVE_SINCE else "ssl http2"}
+
+
+# ── HAProxy ──
+
+HAPROXY: Final = """
+global
+    stats timeout 30s
+    tune.h2.max-concurrent-streams $max_concurrent_streams
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 300s
+    timeout server 300s
+frontend apns
+    bind $address:$port ssl crt $pem alpn h2
+    $wait_for_body
+    http-request return status 200 if { method POST } { path_beg /3/device/ }
+    http-request return status 404
+"""
+
+# ── h2o ──
+
+# Debian's h2o is built with mruby. h2o hands a request to its handler once the body is complete.
+H2O: Final = """
+num-threads: 1
+http2-max-concurrent-requests-per-connection: $max_concurrent_streams
+http2-idle-timeout: 300
+listen:
+  host: $address
+  port: $port
+  ssl:
+    certificate-file: $cert
+    key-file: $key
+    ocsp-update-interval: 0
+hosts:
+  default:
+    paths:
+      "/3/device":
+        mruby.handler: |
+          Proc.new { |env| [200, {}, []] }
+"""
+
+RECIPES: Final[Mapping[str, Recipe]] = {
+    "nginx": Recipe(
+        binary="nginx",
+        package="nginx",
+        arguments=("-p", "$folder", "-e", "stderr", "-c", "$config"),
+        config=NGINX,
+        options={
+            "keepalive_requests": 1_000_000,  # the default, 1000, would end each connection early
+            "max_concurrent_streams": 128,
+            "access_log": "off",  # or "paths.log paths": one request path a line
+        },
+        dialect=nginx_listen,
+    ),
+    "nghttpd": Recipe(
+        binary="nghttpd",
+        package="nghttp2-server",
+        arguments=(
+            *("--address", "$address", "--echo-upload"),
+            *("--max-concurrent-streams", "$max_concurrent_streams"),
+            *("$port", "$key", "$cert"),
+        ),
+        options={"max_concurrent_streams": 100},
+    ),
+    "haproxy": Recipe(
+        binary="haproxy",
+        package="haproxy",
+        arguments=("-db", "-f", "$config"),
+        config=HAPROXY,
+        options={
+            "max_concurrent_streams": 100,
+            "wait_for_body": "option http-buffer-request",  # or "": it answers early, then resets
+        },
+    ),
+    "h2o": Recipe(
+        binary="h2o",
+        package="h2o",
+        arguments=("--mode", "worker", "--conf", "$config"),
+        config=H2O,
+        options={"max_concurrent_streams": 100},
+    ),
+}
+
+
+def require(name: str) -> str:
+    """Return the path of a server's binary, or end the test.
+
+    Fails where ``APNS_REQUIRE_PEERS=1`` promises that the servers are there; skips elsewhere.
+    """
+    recipe = RECIPES[name]
+    # Debian keeps servers in sbin, which is not on the PATH of an ordinary user.
+    search = environ.get("PATH", defpath) + ":/usr/local/sbin:/usr/sbin"
+    if path := shutil.which(recipe.binary, path=search):
+        return path
+    reason = f"{recipe.binary} is not installed; on Debian: apt install {recipe.package}"
+    if environ.get("APNS_REQUIRE_PEERS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextmanager
+def running(name: str, folder: Path, /, **options: object) -> Generator[RealServer]:
+    """Run the server that `RECIPES` calls ``name``, in an empty folder of its own.
+
+    Enters once it accepts connections, and has ended the process when it leaves. ``options``
+    replace the defaults of the recipe. Calls `require`.
+    """
+    recipe = RECIPES[name]
+    if strange := options.keys() - recipe.options.keys():
+        pytest.fail(f"{name} has no option {', '.join(sorted(strange))}")
+    binary = require(name)
+    ca, port = authority(), free_port()
+    config = folder / "server.conf"
+    values = {
+        **recipe.options,
+        **options,
+        **recipe.dialect(binary),
+        **write_certificate(ca, folder),
+        "address": ADDRESS,
+        "port": port,
+        "folder": folder,
+        "config": config,
+    }
+    config.write_text(Template(recipe.config).substitute(values))
+    arguments = [Template(argument).substitute(values) for argument in recipe.arguments]
+    output = folder / "output.log"
+    with (
+        output.open("wb") as sink,
+        subprocess.Popen(
+            [binary, *arguments],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        try:
+            wait_until_it_accepts(name, process, port, output)
+            yield RealServer(name, HOST, port, ca.cert_pem.bytes().decode(), folder)
+        finally:
+            stop(process)
+
+
+@cache
+def authority() -> trustme.CA:
+    """Return the throw-away authority of this run; one is enough for every server."""
+    return trustme.CA()
+
+
+def write_certificate(ca: trustme.CA, folder: Path) -> Mapping[str, Path]:
+    """Write a certificate for `HOST` and `ADDRESS`; the keys are the names that recipes use."""
+    leaf = ca.issue_cert(HOST, ADDRESS)
+    files = {name: folder / f"{name}.pem" for name in ("cert", "key", "pem")}
+    chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
+    files["cert"].write_bytes(chain)
+    files["key"].write_bytes(leaf.private_key_pem.bytes())
+    files["pem"].write_bytes(leaf.private_key_pem.bytes() + chain)
+    return files
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago; the servers cannot all be handed an open socket."""
+    with socket.create_server((ADDRESS, 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def wait_until_it_accepts(
+    name: str, process: subprocess.Popen[bytes], port: int, output: Path
+) -> None:
+    """Return once the port answers; fail with the server's own words if it never does."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            did_not_start(f"{name} ended with status {process.returncode}", output)
+        try:
+            socket.create_connection((ADDRESS, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.01)
+        else:
+            return
+    did_not_start(f"{name} accepts nothing after {START_TIMEOUT:g} s", output)
+
+
+def did_not_start(what: str, output: Path) -> NoReturn:
+    """Fail the test with what happened and the end of what the server said."""
+    pytest.fail(f"{what}; it said:\n{output.read_text(errors='replace')[-OUTPUT_SHOWN:]}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the process: asked first, then made to."""
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
