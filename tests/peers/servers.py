@@ -77,8 +77,9 @@ class Recipe:
 
 # ── nginx ──
 
-# A plain `return 200` may answer before the body is read. `mirror` reads it first: that runs before
-# `try_files`, which leads to the answer. One process, so that one signal ends it.
+# A plain `return 200` answers before the body is read, and resets the stream. `mirror` reads the
+# body first; then `empty_gif` refuses the POST, and the error page is the answer. There is one
+# process only, so that one signal ends it.
 NGINX: Final = """
 daemon off;
 master_process off;
@@ -93,7 +94,6 @@ http {
     fastcgi_temp_path $folder/fastcgi;
     uwsgi_temp_path $folder/uwsgi;
     scgi_temp_path $folder/scgi;
-    root $folder;
     keepalive_requests $keepalive_requests;
     keepalive_timeout 300s;
     http2_max_concurrent_streams $max_concurrent_streams;
@@ -104,7 +104,8 @@ http {
         ssl_certificate_key $key;
         location /3/device/ {
             mirror /read-the-body;
-            try_files /never @answer;
+            empty_gif;
+            error_page 405 =200 @answer;
         }
         location = /read-the-body { internal; return 204; }
         location @answer { return 200; }

@@ -1,0 +1,87 @@
+"""What the other tests here take for granted about the real servers, held against h2."""
+
+import socket
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import ResponseReceived
+
+from tests.peers.servers import RealServer, Recipe, require, running
+
+pytestmark = pytest.mark.peers
+
+REQUEST = [
+    (":method", "POST"),
+    (":scheme", "https"),
+    (":authority", "localhost"),
+    (":path", "/3/device/" + "ab" * 32),
+]
+UNFINISHED, WHOLE = 1, 3
+
+
+def streams_answered(server: RealServer) -> list[tuple[int, bytes]]:
+    """Send a request without its end, then a whole one; return the answers up to the latter's."""
+    h2 = H2Connection(H2Configuration())
+    h2.initiate_connection()
+    h2.send_headers(UNFINISHED, REQUEST)
+    h2.send_headers(WHOLE, REQUEST)
+    h2.send_data(WHOLE, b"{}", end_stream=True)
+    answered: list[tuple[int, bytes]] = []
+    plain = socket.create_connection((server.host, server.port), timeout=5)
+    with closing(server.client_context().wrap_socket(plain, server_hostname=server.host)) as tls:
+        tls.sendall(h2.data_to_send())
+        while WHOLE not in dict(answered) and (data := tls.recv(65_536)):
+            answered += [
+                (event.stream_id, dict(event.headers)[b":status"])
+                for event in h2.receive_data(data)
+                if isinstance(event, ResponseReceived)
+            ]
+    return answered
+
+
+def test_answers_200_once_the_body_is_read(real_server: RealServer) -> None:
+    assert streams_answered(real_server) == [(WHOLE, b"200")]
+
+
+def test_haproxy_can_answer_before_the_body_is_read(tmp_path: Path) -> None:
+    with running("haproxy", tmp_path, wait_for_body="") as server:
+        assert streams_answered(server) == [(UNFINISHED, b"200"), (WHOLE, b"200")]
+
+
+def test_a_server_that_does_not_start_shows_why(tmp_path: Path) -> None:
+    with (
+        pytest.raises(
+            pytest.fail.Exception, match=r"nginx ended with status 1(.|\n)*no-such-format"
+        ),
+        running("nginx", tmp_path, access_log="paths.log no-such-format"),
+    ):
+        pytest.fail("it started")
+
+
+@pytest.mark.parametrize(
+    ("promised", "ends_with"),
+    [("1", pytest.fail.Exception), ("0", pytest.skip.Exception), (None, pytest.skip.Exception)],
+)
+def test_a_missing_server_fails_only_where_it_is_promised(
+    promised: str | None, ends_with: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = Recipe(binary="no-such-server", package="some-package", arguments=())
+    monkeypatch.setattr("tests.peers.servers.RECIPES", {"missing": missing})
+    monkeypatch.delenv("APNS_REQUIRE_PEERS", raising=False)
+    if promised is not None:
+        monkeypatch.setenv("APNS_REQUIRE_PEERS", promised)
+    with pytest.raises(
+        ends_with, match=r"no-such-server is not installed.*apt install some-package"
+    ):
+        require("missing")
+
+
+def test_an_option_that_no_recipe_knows_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(pytest.fail.Exception, match=r"h2o has no option colour"),
+        running("h2o", tmp_path, colour="blue"),
+    ):
+        pytest.fail("it started")
