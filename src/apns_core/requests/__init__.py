@@ -1,1 +1,1 @@
-
+"""What is asked of APNs, checked when it is made."""

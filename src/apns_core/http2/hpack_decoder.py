@@ -1,0 +1,246 @@
+"""HPACK decoding (RFC 7541) with every limit enforced before memory is spent.
+
+A decoder that has raised is out of step with its peer for good: its connection must end.
+"""
+
+from typing import Final, TypeAlias, final
+
+from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
+from hpack.table import HeaderTable
+
+from apns_core.http2.errors import ErrorCode, RemoteProtocolError
+
+__all__ = ["ENTRY_OVERHEAD", "STATIC_TABLE", "Field", "HpackDecoder", "decode_huffman"]
+
+Field: TypeAlias = tuple[bytes, bytes]
+"""A name and a value, as on the wire."""
+
+STATIC_TABLE: Final[tuple[Field, ...]] = tuple(HeaderTable.STATIC_TABLE)
+"""RFC 7541 Appendix A; index 1 is the first."""
+
+ENTRY_OVERHEAD: Final = 32
+"""RFC 7541 §4.1: what an entry costs beyond the octets of its name and value."""
+
+_MAX_INTEGER_OCTETS: Final = 5
+"""After the prefix. Five hold 2³²-1, more than any length or index that can be meant."""
+
+
+@final
+class HpackDecoder:
+    """The decoding side of one connection.
+
+    ``max_table_size`` is what our SETTINGS_HEADER_TABLE_SIZE says. ``max_list_size`` bounds the
+    decoded fields of one block, by the count of RFC 9113 §10.5.1 (name + value + 32): checked
+    field by field, so that a small block cannot unfold into a large list.
+    """
+
+    __slots__ = ("_entries", "_limit", "_max_list_size", "_size", "_table_size", "_update_due")
+
+    def __init__(self, *, max_table_size: int, max_list_size: int) -> None:
+        # Newest last, so that insertion appends; dynamic index 62 is the last of the list.
+        self._entries: list[Field] = []
+        self._size = 0
+        self._table_size = max_table_size
+        self._limit = max_table_size
+        self._max_list_size = max_list_size
+        self._update_due = False
+
+    @property
+    def entries(self) -> tuple[Field, ...]:
+        """The dynamic table, newest first, as RFC 7541 §2.3.2 numbers it."""
+        return tuple(reversed(self._entries))
+
+    def set_limit(self, size: int) -> None:
+        """Take over a table size of ours that the peer has acknowledged (RFC 7541 §4.2).
+
+        Where it is below what the encoder uses, the next block must start with an update.
+        """
+        self._limit = size
+        self._update_due = size < self._table_size
+
+    def decode(self, block: bytes) -> list[Field]:
+        """Return the fields of a whole field block, in order.
+
+        Raises RemoteProtocolError: COMPRESSION_ERROR, or ENHANCE_YOUR_CALM for a list too long.
+        """
+        fields: list[Field] = []
+        position = 0
+        end = len(block)
+        room = self._max_list_size
+        while position < end:
+            octet = block[position]
+            if octet & 0x80:  # §6.1, an index
+                if octet != 0xFF:
+                    index = octet & 0x7F
+                    position += 1
+                else:
+                    index, position = _integer(block, position, 0x7F)
+                field = self._lookup(index)
+            elif octet & 0xE0 == 0x20:  # §6.3, a size update
+                if fields:
+                    raise _broken("a table size update after a field", "RFC 7541 §4.2")
+                size, position = _integer(block, position, 0x1F)
+                self._resize(size)
+                continue
+            else:  # §6.2, a literal; indexed where bit 6 says so
+                mask = 0x3F if octet & 0x40 else 0x0F
+                index, position = _integer(block, position, mask)
+                if index:
+                    name = self._lookup(index)[0]
+                else:
+                    name, position = _string(block, position)
+                value, position = _string(block, position)
+                field = (name, value)
+                if octet & 0x40:
+                    self._insert(field)
+            if self._update_due:
+                raise _broken("no table size update after the limit fell", "RFC 7541 §4.2")
+            room -= len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
+            if room < 0:
+                raise RemoteProtocolError(
+                    ErrorCode.ENHANCE_YOUR_CALM,
+                    f"a field list of more than {self._max_list_size} octets",
+                    "RFC 9113 §10.5.1",
+                )
+            fields.append(field)
+        return fields
+
+    def _lookup(self, index: int) -> Field:
+        if 0 < index <= _STATIC_ENTRIES:
+            return STATIC_TABLE[index - 1]
+        dynamic = index - _STATIC_ENTRIES
+        if index == 0 or dynamic > len(self._entries):
+            raise _broken(f"index {index} of {len(self._entries)} entries", "RFC 7541 §2.3.3")
+        return self._entries[-dynamic]
+
+    def _insert(self, field: Field) -> None:
+        size = len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
+        self._evict(self._table_size - size)
+        # "It is not an error to attempt to add an entry that is larger than the maximum size; an
+        # attempt to add an entry larger than the maximum size causes the table to be emptied"
+        # (§4.4).
+        if size <= self._table_size:
+            self._entries.append(field)
+            self._size += size
+
+    def _resize(self, size: int) -> None:
+        if size > self._limit:
+            raise _broken(f"a table size of {size}, limit {self._limit}", "RFC 7541 §6.3")
+        self._table_size = size
+        self._update_due = False
+        self._evict(size)
+
+    def _evict(self, target: int) -> None:
+        entries = self._entries
+        count = 0
+        while self._size > target and count < len(entries):
+            name, value = entries[count]
+            self._size -= len(name) + len(value) + ENTRY_OVERHEAD
+            count += 1
+        del entries[:count]
+
+
+def _integer(block: bytes, position: int, mask: int) -> tuple[int, int]:
+    """Read an integer with a prefix of the bits of ``mask`` (RFC 7541 §5.1)."""
+    try:
+        value = block[position] & mask
+        position += 1
+        if value < mask:
+            return value, position
+        for shift in range(0, 7 * _MAX_INTEGER_OCTETS, 7):
+            octet = block[position]
+            position += 1
+            value += (octet & 0x7F) << shift
+            if octet < 0x80:
+                if value > _MAX_INTEGER:
+                    break
+                return value, position
+    except IndexError:
+        raise _broken("a block that ends within an integer", "RFC 7541 §5.1") from None
+    raise _broken("an integer above 2^32-1", "RFC 7541 §5.1")
+
+
+def _string(block: bytes, position: int) -> tuple[bytes, int]:
+    """Read a string literal (RFC 7541 §5.2); its length is believed only if the block holds it."""
+    if position >= len(block):
+        raise _broken("a block that ends before a string", "RFC 7541 §5.2")
+    coded = block[position] & 0x80
+    length, position = _integer(block, position, 0x7F)
+    end = position + length
+    if end > len(block):
+        raise _broken(f"a string of {length} octets beyond its block", "RFC 7541 §5.2")
+    octets = block[position:end]
+    return (decode_huffman(octets) if coded else octets), end
+
+
+def decode_huffman(octets: bytes) -> bytes:
+    """Decode a Huffman-coded string (RFC 7541 §5.2), one table step an octet.
+
+    Raises RemoteProtocolError (COMPRESSION_ERROR) for wrong padding or an EOS inside.
+    """
+    symbols: list[bytes] = []
+    node = 0
+    for octet in octets:
+        step = _STEPS.get(node << 8 | octet)
+        if step is None:
+            step = _step(node, octet)
+        node, emitted = step
+        symbols.append(emitted)
+    if node not in _PADDING_NODES:
+        raise _broken("Huffman padding that is not up to seven ones", "RFC 7541 §5.2")
+    return b"".join(symbols)
+
+
+def _step(node: int, octet: int) -> tuple[int, bytes]:
+    """Walk eight bits down the tree from ``node``, and remember the way.
+
+    Optimisation (benchmark: receive): a step is computed when it is first needed. Ordinary text
+    needs a few hundred of the 65,536; computing all at import would cost every user 100 ms.
+    """
+    start, emitted = node, b""
+    for shift in range(7, -1, -1):
+        node = _TREE[node][octet >> shift & 1]
+        if node < 0:
+            symbol = -node - 1
+            if symbol == _EOS:
+                raise _broken("EOS within a Huffman string", "RFC 7541 §5.2")
+            emitted += bytes((symbol,))
+            node = 0
+    _STEPS[start << 8 | octet] = node, emitted
+    return node, emitted
+
+
+def _broken(problem: str, section: str) -> RemoteProtocolError:
+    return RemoteProtocolError(ErrorCode.COMPRESSION_ERROR, problem, section)
+
+
+def _huffman_tree() -> list[list[int]]:
+    """Build the code tree: a node is its two children; a negative child -s-1 is symbol s."""
+    tree: list[list[int]] = [[0, 0]]
+    for symbol, (code, length) in enumerate(zip(REQUEST_CODES, REQUEST_CODES_LENGTH, strict=True)):
+        node = 0
+        for shift in range(length - 1, 0, -1):
+            bit = code >> shift & 1
+            if not tree[node][bit]:
+                tree[node][bit] = len(tree)
+                tree.append([0, 0])
+            node = tree[node][bit]
+        tree[node][code & 1] = -symbol - 1
+    return tree
+
+
+def _padding_nodes(tree: list[list[int]]) -> frozenset[int]:
+    """Nodes where a string may end: at a symbol's end, or within at most seven ones (the EOS)."""
+    node, nodes = 0, {0}
+    for _ in range(7):
+        node = tree[node][1]
+        nodes.add(node)
+    return frozenset(nodes)
+
+
+_STATIC_ENTRIES: Final = len(STATIC_TABLE)
+_MAX_INTEGER: Final = 2**32 - 1
+_EOS: Final = 256
+_TREE: Final = _huffman_tree()
+_PADDING_NODES: Final = _padding_nodes(_TREE)
+_STEPS: Final[dict[int, tuple[int, bytes]]] = {}

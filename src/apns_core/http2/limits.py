@@ -1,0 +1,82 @@
+"""What a server may make us keep or do, each bound with its reason and its precedents."""
+
+from typing import Final, final
+
+from apns_core.http2.errors import ErrorCode, RemoteProtocolError
+
+__all__ = [
+    "MAX_BLOCK_SIZE",
+    "MAX_BODY_SIZE",
+    "MAX_CONTINUATIONS",
+    "MAX_EMPTY_DATA",
+    "MAX_HEADER_LIST",
+    "MAX_INFORMATIONAL",
+    "MAX_RESET_MEMORY",
+    "MAX_UNSENT_REPLIES",
+    "GlitchBudget",
+    "window_updates_allowed",
+]
+
+MAX_BODY_SIZE: Final = 16_384
+"""Octets of a response body that are kept. APNs' reasons take 100; the status decides anyway."""
+
+MAX_HEADER_LIST: Final = 16_384
+"""Octets of decoded fields a block, announced and enforced. APNs answers with about 200."""
+
+MAX_BLOCK_SIZE: Final = 16_384
+"""Octets of a field block over all its frames: raw literals cannot be longer than their list."""
+
+MAX_CONTINUATIONS: Final = 8
+"""CONTINUATION frames a block, empty ones too: nghttp2's limit since CVE-2024-28182."""
+
+MAX_INFORMATIONAL: Final = 8
+"""1xx responses a stream. APNs sends none."""
+
+MAX_EMPTY_DATA: Final = 10
+"""DATA frames in a row on one stream that carry nothing and end nothing (CVE-2019-9518)."""
+
+MAX_UNSENT_REPLIES: Final = 1_000
+"""ACKs that wait for a blocked writer; nghttp2 and Envoy end the connection there too."""
+
+MAX_RESET_MEMORY: Final = 1_024
+"""Ids of streams that we reset, for which a late frame is no fault of the peer."""
+
+
+def window_updates_allowed(streams: int, data_frames: int) -> int:
+    """How many WINDOW_UPDATE frames make sense after so many streams and DATA frames: Envoy's rule.
+
+    One that opens a stream's window and one the connection's, for each frame that used them up,
+    with ample room for servers that hand out credit in small coins.
+    """
+    return 5 + 2 * (streams + 10 * data_frames)
+
+
+_GLITCH_BURST: Final = 10_000
+"""Frames that are legal one by one and useless in numbers; nghttp2 allows as many at once."""
+
+_GLITCHES_PER_SECOND: Final = 330
+"""Refill. A server that probes with PING 330 times a second has other faults."""
+
+
+@final
+class GlitchBudget:
+    """A token bucket over frames that cost us work and bring nothing (CVE-2019-9512 and kin)."""
+
+    __slots__ = ("_left", "_refilled_at")
+
+    def __init__(self, now: float) -> None:
+        self._left: float = _GLITCH_BURST
+        self._refilled_at = now
+
+    def spend(self, what: str, now: float) -> None:
+        """Count one; raise RemoteProtocolError (ENHANCE_YOUR_CALM) where there are too many."""
+        self._left -= 1
+        if self._left >= 0:
+            return
+        earned = (now - self._refilled_at) * _GLITCHES_PER_SECOND
+        self._left = min(self._left + earned, _GLITCH_BURST)
+        self._refilled_at = now
+        if self._left < 0:
+            raise RemoteProtocolError(
+                ErrorCode.ENHANCE_YOUR_CALM, f"a flood of {what}", "RFC 9113 §10.5"
+            )
