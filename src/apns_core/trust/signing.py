@@ -55,20 +55,7 @@ class TokenKey:
         name = os.fsdecode(path)
         if "-----BEGIN" in name:
             raise InvalidField("path", "is the text of a key; use TokenKey.from_pem")
-        problem: str | None = None
-        mode, pem = 0, b""
-        try:
-            with Path(name).open("rb") as file:
-                # Of the open file, so that a link is followed once.
-                mode = os.fstat(file.fileno()).st_mode
-                pem = file.read(_MAX_FILE)
-        except OSError as error:
-            problem = error.strerror
-        except ValueError:  # a NUL in it
-            problem = "not a file name"
-        if problem is not None:
-            # Not chained to the OSError: that one quotes the name, which may be a key after all.
-            raise InvalidField("path", f"cannot be read: {problem}")
+        mode, pem = _read(name)
         if _HAS_MODES and mode & _OTHERS:
             warnings.warn(
                 f"the key file has mode {stat.S_IMODE(mode):04o}: others than its owner may use it",
@@ -124,6 +111,20 @@ _NOT_A_PRIVATE_KEY: Final = {
     b"CERTIFICATE": "is a certificate; a token is signed with a private key",
     b"ENCRYPTED PRIVATE KEY": "is encrypted; decrypt it first (openssl pkcs8 -in … -out …)",
 }
+
+
+def _read(name: str) -> tuple[int, bytes]:
+    """Return the mode and the contents of a file."""
+    try:
+        with Path(name).open("rb") as file:
+            # The mode of what was opened: a link is followed once.
+            return os.fstat(file.fileno()).st_mode, file.read(_MAX_FILE)
+    except OSError as error:
+        problem = error.strerror
+    except ValueError:
+        problem = "it has a NUL in it"
+    # Not chained to the OSError: that one quotes the name, which may be a key after all.
+    raise InvalidField("path", f"cannot be read: {problem}")
 
 
 def _load(field: str, pem: bytes) -> EllipticCurvePrivateKey:
