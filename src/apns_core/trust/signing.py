@@ -78,7 +78,7 @@ class TokenKey:
         """Sign a provider token issued at this Unix time in seconds.
 
         A JWT with the fields that Apple lists and no others: ``alg`` and ``kid``, ``iss`` and
-        ``iat``. Signed with ES256 (RFC 7518 Section 3.4). Takes some 50 µs.
+        ``iat``. Signed with ES256 (RFC 7518 Section 3.4). Takes some 80 µs.
         """
         return jwt.encode(
             {"iss": self.team_id, "iat": issued_at},
