@@ -5,11 +5,23 @@ What a server sends is never raised; it becomes an outcome or an event.
 
 from typing import final
 
-__all__ = ["ApnsError", "ClientClosed", "ConnectFailed", "InvalidField", "QueueFull"]
+__all__ = [
+    "ApiMisuse",
+    "ApnsError",
+    "ClientClosed",
+    "ConnectFailed",
+    "InvalidField",
+    "QueueFull",
+]
 
 
 class ApnsError(Exception):
     """The root of every exception that leaves this library."""
+
+
+@final
+class ApiMisuse(ApnsError):  # noqa: N818
+    """The caller broke a rule of this API; nothing has changed."""
 
 
 @final
@@ -26,7 +38,7 @@ class InvalidField(ApnsError, ValueError):  # noqa: N818 - named for what is wro
 
 @final
 class QueueFull(ApnsError):  # noqa: N818
-    """The sender holds as many notifications as it may. Wait until it has room, then submit again."""
+    """The sender holds as many notifications as it may. Wait until it has room again."""
 
 
 @final

@@ -1,0 +1,600 @@
+"""One connection to APNs, without I/O: streams, outcomes, keep-alive, draining."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, Generic, TypeAlias, TypeVar, final
+
+from apns_core.accounting import ConnectionState, StreamAccounting, Transition
+from apns_core.errors import ApiMisuse
+from apns_core.field_blocks import FIELD_INDEXING, FieldBlocks
+from apns_core.goaway import parse_debug_data
+from apns_core.http2 import client as http2
+from apns_core.http2.errors import ErrorCode, RemoteProtocolError
+from apns_core.http2.settings import DEFAULT_HEADER_TABLE_SIZE, PeerSettings
+from apns_core.http2.stream import COMPLETE, LOST, MALFORMED, NOT_PROCESSED
+from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unknown, Unprocessed
+from apns_core.reasons import WEDGING_REASONS, Reason, parse_error_body
+from apns_core.requests.request import Request
+from apns_core.tickets import IN_FLIGHT, QUEUED, Submissions, Ticket
+from apns_core.trust.provider_token import ProviderToken
+
+__all__ = [
+    "Connection",
+    "ConnectionClosed",
+    "ConnectionConfig",
+    "Event",
+    "GoAwayReceived",
+    "LimitChanged",
+]
+
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionConfig:
+    """How a connection behaves. Times are seconds."""
+
+    authority: bytes
+    """The value of `:authority`: `Endpoint.authority`."""
+    token_authentication: bool = True
+    """Whether requests carry a provider token; False where TLS presents a certificate."""
+    max_streams: int = 1_000
+    """Our own limit. APNs announced 500 to 1,500 over the years; more would only queue there."""
+    request_timeout: float = 30.0
+    """From submission to outcome."""
+    settings_timeout: float = 20.0
+    """Until the server's first SETTINGS, and until it acknowledges ours."""
+    ping_after: float = 10.0
+    """Without a byte read while requests are in flight: then a PING asks for a sign of life."""
+    ping_timeout: float = 15.0
+    """Without a byte read after that PING: then the connection is dead."""
+    idle_ping_after: float | None = 3_600.0
+    """With nothing in flight; Apple admits one PING an hour. None sends none."""
+    stall_after: float = 15.0
+    """Without a response while requests are in flight, PINGs answered or not: then the connection
+    drains and another may take over."""
+    drain_timeout: float = 30.0
+    """How long draining waits for what is in flight."""
+    header_table_size: int = DEFAULT_HEADER_TABLE_SIZE
+    """Octets that the server may use to index its response fields."""
+
+
+@final
+@dataclass(slots=True)
+class LimitChanged:
+    """How many streams may be open at once has changed, by SETTINGS or by the provider token."""
+
+    limit: int
+
+
+@final
+@dataclass(slots=True)
+class GoAwayReceived:
+    """The server takes no more requests here. What it has not processed is `Unprocessed`."""
+
+    last_stream_id: int
+    error_code: int
+    reason: Reason | None
+    text: str | None
+    """The reason or the debug data as text, printable; None if there was none."""
+
+
+@final
+@dataclass(slots=True)
+class ConnectionClosed:
+    """The connection has ended. Send what `data_to_send` still has, then close the transport."""
+
+    cause: Cause
+    error: RemoteProtocolError | None = None
+    """The rule that the server broke, if that was it."""
+
+
+Event: TypeAlias = Outcome[T] | LimitChanged | GoAwayReceived | ConnectionClosed
+_Raw: TypeAlias = Ticket[T] | LimitChanged | GoAwayReceived | ConnectionClosed
+
+_RETIRE_AT_STREAM_ID: Final = 2**30
+"""Half of the ids there are (RFC 9113 §5.1.1): reason enough to move on, none to hurry."""
+
+_MAX_RESETS: Final = 100
+_RESET_PERIOD: Final = 30.0
+"""A server that resets a hundred requests unanswered within 30 s is not getting better: drain."""
+
+_MAX_SERVER_ERRORS: Final = 3
+"""InternalServerError in a row: APNs connections have been seen to answer nothing else for good."""
+
+_TOKEN_REASONS: Final = frozenset(
+    (
+        Reason.EXPIRED_PROVIDER_TOKEN,
+        Reason.INVALID_PROVIDER_TOKEN,
+        Reason.MISSING_PROVIDER_TOKEN,
+    )
+)
+
+
+@final
+class Connection(Generic[T]):
+    """The state machine of one connection, from the preface to its end.
+
+    Inputs, ``now`` in monotonic seconds and never decreasing: `submit`, `cancel`,
+    `set_provider_token`, `receive_data`, `receive_eof`, `handle_timeout`, `observe`, `retire`,
+    `close`. Outputs, to be drained after each input: `data_to_send`, `events`, `poll_timeout`. A
+    missed drain delays, it never corrupts. Getters: the attributes and properties.
+
+    What the server sends never raises. It becomes an event, or the outcome of a notification.
+
+    ``submissions`` is a `Sender`'s shared queue: then deadlines, and the last word on what is
+    unprocessed, are the Sender's, which takes `raw_events`.
+    """
+
+    def __init__(
+        self,
+        config: ConnectionConfig,
+        *,
+        now: float,
+        submissions: Submissions[T] | None = None,
+    ) -> None:
+        self._config = config
+        self._owns_submissions = submissions is None
+        self._submissions: Submissions[T] = Submissions() if submissions is None else submissions
+        self._http = http2.Client(
+            FIELD_INDEXING, now=now, header_table_size=config.header_table_size
+        )
+        self._blocks = FieldBlocks(self._http.encoder, config.authority)
+        self._accounting = StreamAccounting(config.max_streams)
+        self._events: list[_Raw[T]] = []
+        self._now = now
+        self.in_flight = 0
+        """Notifications encoded and unanswered."""
+        self.provider_token: ProviderToken | None = None
+        self.token_first_used_at: float | None = None
+        """When `provider_token` was first sent on this connection; monotonic seconds."""
+        self.responses = 0
+        """How many requests have been answered with a status."""
+        self.blocked = False
+        """Whether the last `data_to_send` left something queued for want of capacity or window."""
+        self.stalled = False
+        """Whether it drains because requests went unanswered."""
+        self.goaway: GoAwayReceived | None = None
+        """The first that gave a reason, or else the first."""
+        self._end_cause = Cause.CONNECTION_LOST
+        self._started_at = now
+        self._last_read = now
+        self._progress_at = now
+        self._ping_sent_at: float | None = None
+        self._drain_deadline: float | None = None
+        self._resets: deque[float] = deque(maxlen=_MAX_RESETS)
+        self._server_errors = 0
+
+    # ── inputs ──
+
+    def submit(self, notification: Request, tag: T, now: float) -> Ticket[T]:
+        """Queue a notification; it is bound to this connection when `data_to_send` encodes it.
+
+        ``tag`` comes back with the outcome. Raises ApiMisuse on a connection that opens no more
+        streams.
+        """
+        if self.state in _ENDING:
+            raise ApiMisuse("this connection takes no more notifications")
+        self.observe(now)
+        return self._submissions.submit(notification, tag, now, now + self._config.request_timeout)
+
+    def cancel(self, ticket: Ticket[T], now: float) -> None:
+        """Withdraw a notification; no outcome follows. Free if it is not yet encoded.
+
+        In flight, its stream is reset, and whether the server acts on it stays unknown. On a
+        ticket that has its outcome it does nothing.
+        """
+        self.observe(now)
+        if ticket.place == QUEUED:
+            self._submissions.finish(ticket)
+        elif ticket.place == IN_FLIGHT and ticket.connection is self:
+            self._http.cancel(ticket)
+            self._submissions.finish(ticket)
+            self._leave()
+
+    def set_provider_token(self, token: ProviderToken) -> None:
+        """Use ``token`` from the next request on. Raises ApiMisuse where certificates are used."""
+        if not self._config.token_authentication:
+            raise ApiMisuse("this connection authenticates by certificate")
+        if token is not self.provider_token:
+            self.provider_token = token
+            self.token_first_used_at = None
+            self._blocks.set_authorization(token.authorization)
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Take what was read, in pieces of any size."""
+        self._now = self._last_read = now
+        self._ping_sent_at = None
+        self._http.receive_data(data, now)
+        self._take_http_events()
+
+    def receive_eof(self, now: float) -> None:
+        """Note that nothing more will be read: closed, reset or cut, which is all the same here."""
+        self._now = now
+        self._http.receive_eof()
+        self._take_http_events()
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what `poll_timeout` announced. Calling it early or often does no harm."""
+        self._now = now
+        if self._owns_submissions:
+            for ticket in self._submissions.expired(now):
+                self.expire(ticket, now)
+        if self.state is not ConnectionState.CLOSED:
+            self._check_clocks(now)
+
+    def observe(self, now: float) -> None:
+        """Learn the time without any other input: requests encoded next count from it."""
+        self._now = now
+
+    def expire(self, ticket: Ticket[T], now: float) -> None:
+        """End a ticket whose deadline has come with what is known of it."""
+        self._now = now
+        if ticket.place == QUEUED:
+            outcome: Outcome[T] = Unprocessed(ticket.notification, ticket.tag, Cause.DEADLINE)
+            self._submissions.end(ticket, outcome)
+            self._events.append(ticket)
+        elif ticket.place == IN_FLIGHT and ticket.connection is self:
+            self._http.cancel(ticket)
+            self._conclude(ticket, self._without_end(ticket, Cause.DEADLINE))
+            self._close_if_drained()
+
+    def retire(self, now: float, cause: Cause = Cause.RETIRED) -> None:
+        """Open no more streams, wait for those in flight, then close."""
+        self._now = now
+        if self.state not in _ENDING:
+            self._drain(cause)
+
+    def close(self, now: float) -> None:
+        """End at once. What is in flight is `Unknown`, what is queued here `Unprocessed`."""
+        self._now = now
+        if self.state is not ConnectionState.CLOSED:
+            self._end(Cause.CLOSED)
+
+    # ── outputs ──
+
+    def data_to_send(self, max_bytes: int = 65_536) -> bytes:
+        """Return bytes for the transport; requests are encoded now, not when they were submitted.
+
+        No request is begun once ``max_bytes`` are reached, so the result may be longer by one.
+        """
+        http = self._http
+        http.send_held_back(max_bytes)
+        if self._submissions.queued:
+            if self._accounting.limit > http.open_streams:
+                self._open_streams(max_bytes)
+            self.blocked = self._submissions.queued > 0 and not (self.capacity and http.window)
+        else:
+            self.blocked = False
+        return http.data_to_send()
+
+    def events(self) -> list[Event[T]]:
+        """Return what has happened since the last call, in the order of the wire."""
+        events: list[Event[T]] = []
+        for event in self.raw_events():
+            if type(event) is Ticket:
+                outcome = event.outcome
+                self._submissions.finish(event)
+                if outcome is not None:
+                    events.append(outcome)
+            else:
+                events.append(event)
+        return events
+
+    def raw_events(self) -> list[_Raw[T]]:
+        """Return the same with tickets in place of outcomes; the caller finishes or holds."""
+        events, self._events = self._events, []
+        return events
+
+    def poll_timeout(self) -> float | None:
+        """Return when `handle_timeout` is due, in monotonic seconds; None if never."""
+        deadline = self._submissions.next_deadline() if self._owns_submissions else None
+        for clock in self._clocks():
+            if deadline is None or clock < deadline:
+                deadline = clock
+        return deadline
+
+    # ── getters ──
+
+    @property
+    def state(self) -> ConnectionState:
+        """Where the connection is in its life."""
+        return self._accounting.state
+
+    @property
+    def capacity(self) -> int:
+        """How many streams may be opened now."""
+        return self._accounting.capacity(self._http.open_streams)
+
+    @property
+    def limit(self) -> int:
+        """How many streams may be open at once now."""
+        return self._accounting.limit
+
+    @property
+    def active_at(self) -> float:
+        """When a request was last begun or answered here; monotonic seconds."""
+        return self._progress_at
+
+    @property
+    def peer_settings(self) -> PeerSettings:
+        """What the server has announced."""
+        return self._http.peer
+
+    # ── encoding ──
+
+    def _open_streams(self, max_bytes: int) -> None:
+        if self._config.token_authentication:
+            if self.provider_token is None:
+                return
+            if self.token_first_used_at is None:
+                self.token_first_used_at = self._now
+        http = self._http
+        blocks = self._blocks
+        submissions = self._submissions
+        room = self._accounting.limit - http.open_streams
+        # A body that meets the end of the window is sent in part: so the window is used up to its
+        # last octet, and one notification at most waits with its stream open.
+        while room > 0 and http.window > 0 and http.output_size < max_bytes:
+            ticket = submissions.pull()
+            if ticket is None:
+                break
+            request = ticket.notification
+            limit = http.peer.max_header_list_size
+            if (
+                limit is not None
+                and limit < blocks.largest_list
+                and limit < blocks.list_size(request)
+            ):
+                outcome = Unprocessed(request, ticket.tag, Cause.LIMITS)
+                submissions.end(ticket, outcome)
+                self._events.append(ticket)
+                continue
+            ticket.place = IN_FLIGHT
+            ticket.connection = self
+            ticket.attempts += 1
+            if not self.in_flight:
+                self._progress_at = self._now
+            self.in_flight += 1
+            http.send_request(ticket, blocks.encode(request), request.payload)
+            room -= 1
+        if http.next_stream_id >= _RETIRE_AT_STREAM_ID:
+            self._drain(Cause.RETIRED)
+
+    # ── what the server said ──
+
+    def _take_http_events(self) -> None:
+        http = self._http
+        if not http.events:
+            return
+        events, http.events = http.events, []
+        for event in events:
+            if type(event) is Ticket:
+                self._on_stream(event)  # pyright: ignore[reportUnknownArgumentType]
+            elif type(event) is http2.SettingsReceived:
+                self._on_settings()
+            elif type(event) is http2.GoAwayReceived:
+                self._on_goaway(event)
+            elif type(event) is http2.ConnectionEnded:
+                self._on_ended(event)
+        self._close_if_drained()
+
+    def _on_stream(self, ticket: Ticket[T]) -> None:
+        end = ticket.end
+        if end == COMPLETE:
+            self._on_response(ticket)
+        elif end == NOT_PROCESSED:
+            self._conclude(ticket, Unprocessed(ticket.notification, ticket.tag, Cause.GOAWAY))
+        elif end == MALFORMED:
+            self._conclude(ticket, self._without_end(ticket, Cause.MALFORMED))
+        elif end == LOST:
+            cause = self._end_cause if ticket.error is None else Cause.PROTOCOL_ERROR
+            self._conclude(ticket, self._without_end(ticket, cause))
+        else:
+            self._on_reset(ticket)
+
+    def _on_response(self, ticket: Ticket[T]) -> None:
+        self._progress_at = self._now
+        self.responses += 1
+        if ticket.status == _OK:
+            self._server_errors = 0
+            if self._accounting.state is ConnectionState.AUTH_PENDING:
+                self._apply(Transition.ACCEPTED)
+            self._conclude(ticket, _accepted(ticket))
+            return
+        rejected = _rejected(ticket)
+        self._conclude(ticket, rejected)
+        reason = rejected.reason
+        if reason is Reason.INTERNAL_SERVER_ERROR:
+            self._server_errors += 1
+        else:
+            self._server_errors = 0
+        if reason in WEDGING_REASONS or self._server_errors >= _MAX_SERVER_ERRORS:
+            self._drain(Cause.RETIRED)
+        elif reason in _TOKEN_REASONS and self._config.token_authentication:
+            self._apply(Transition.TOKEN_REFUSED)
+
+    def _on_reset(self, ticket: Ticket[T]) -> None:
+        if ticket.error_code == ErrorCode.REFUSED_STREAM:
+            # "The REFUSED_STREAM error code can be included in a RST_STREAM frame to indicate that
+            # the stream is being closed prior to any processing having occurred" (RFC 9113 §8.7).
+            outcome: Outcome[T] = Unprocessed(ticket.notification, ticket.tag, Cause.REFUSED_STREAM)
+        else:
+            outcome = self._without_end(ticket, Cause.RESET)
+        self._conclude(ticket, outcome)
+        resets = self._resets
+        if len(resets) == _MAX_RESETS and self._now - resets[0] < _RESET_PERIOD:
+            self._drain(Cause.RESET)
+        resets.append(self._now)
+
+    def _on_settings(self) -> None:
+        limit = self._accounting.limit
+        self._accounting.set_peer_limit(self._http.peer.max_concurrent_streams)
+        if self.state is ConnectionState.AWAITING_SETTINGS:
+            self._accounting.apply(
+                Transition.SETTINGS_TOKEN
+                if self._config.token_authentication
+                else Transition.SETTINGS_CERTIFICATE
+            )
+        self._report_limit(limit)
+
+    def _on_goaway(self, event: http2.GoAwayReceived) -> None:
+        info = parse_debug_data(event.debug_data)
+        received = GoAwayReceived(event.last_stream_id, event.error_code, info.reason, info.text)
+        # APNs sends the reason in the first of two; a proxy may send it in the second.
+        if self.goaway is None or (self.goaway.text is None and received.text is not None):
+            self.goaway = received
+        self._events.append(received)
+        self._drain(Cause.GOAWAY)
+
+    def _on_ended(self, event: http2.ConnectionEnded) -> None:
+        self._apply(Transition.ENDED)
+        cause = self._end_cause if event.error is None else Cause.PROTOCOL_ERROR
+        self._events.append(ConnectionClosed(cause, event.error))
+
+    # ── ends ──
+
+    def _conclude(self, ticket: Ticket[T], outcome: Outcome[T]) -> None:
+        self._submissions.end(ticket, outcome)
+        self._events.append(ticket)
+        self.in_flight -= 1
+
+    def _leave(self) -> None:
+        """A ticket in flight was withdrawn."""
+        self.in_flight -= 1
+        self._close_if_drained()
+
+    def _without_end(self, ticket: Ticket[T], cause: Cause) -> Outcome[T]:
+        """Return the honest outcome of a stream that was left without the end of its response."""
+        if ticket.status == _OK:
+            return _accepted(ticket)
+        if ticket.status:
+            return _rejected(ticket)
+        if ticket.end_stream_sent:
+            return Unknown(ticket.notification, ticket.tag, cause)
+        return Unprocessed(ticket.notification, ticket.tag, cause)
+
+    def _drain(self, cause: Cause) -> None:
+        if self.state is ConnectionState.CLOSED:
+            return
+        if self.state is not ConnectionState.DRAINING:
+            self._drain_deadline = self._now + self._config.drain_timeout
+            self._end_cause = cause
+        self._apply(Transition.RETIRED)
+        self._close_if_drained()
+
+    def _close_if_drained(self) -> None:
+        if self.state is ConnectionState.DRAINING and not self.in_flight:
+            self._end(self._end_cause)
+
+    def _end(self, cause: Cause, code: ErrorCode = ErrorCode.NO_ERROR) -> None:
+        """End from our side: GOAWAY, then nothing; what is in flight gets its outcome."""
+        self._end_cause = cause
+        self._http.go_away(code)
+        self._take_http_events()
+        if self._owns_submissions:
+            for ticket in self._submissions.all_unfinished():
+                self._submissions.end(ticket, Unprocessed(ticket.notification, ticket.tag, cause))
+                self._events.append(ticket)
+
+    def _apply(self, transition: Transition) -> None:
+        limit = self._accounting.limit
+        self._accounting.apply(transition)
+        self._report_limit(limit)
+
+    def _report_limit(self, before: int) -> None:
+        if self._accounting.limit != before:
+            self._events.append(LimitChanged(self._accounting.limit))
+
+    # ── clocks ──
+
+    def _clocks(self) -> list[float]:
+        """Return the instants at which `_check_clocks` has something to do."""
+        config = self._config
+        state = self._accounting.state
+        clocks: list[float] = []
+        if state is ConnectionState.CLOSED:
+            return clocks
+        if state is ConnectionState.AWAITING_SETTINGS:
+            clocks.append(self._started_at + config.settings_timeout)
+        if self._drain_deadline is not None:
+            clocks.append(self._drain_deadline)
+        if self._ping_sent_at is not None:
+            clocks.append(self._ping_sent_at + config.ping_timeout)
+        elif self.in_flight:
+            clocks.append(max(self._last_read, self._progress_at) + config.ping_after)
+        elif config.idle_ping_after is not None:
+            clocks.append(self._last_read + config.idle_ping_after)
+        if self.in_flight:
+            if not self.stalled:
+                clocks.append(self._progress_at + config.stall_after)
+            if not self._http.settings_acknowledged:
+                clocks.append(self._started_at + config.settings_timeout)
+        return clocks
+
+    def _check_clocks(self, now: float) -> None:
+        config = self._config
+        state = self._accounting.state
+        settings_due = now >= self._started_at + config.settings_timeout
+        if state is ConnectionState.AWAITING_SETTINGS and settings_due:
+            self._end(Cause.NO_SETTINGS, ErrorCode.SETTINGS_TIMEOUT)
+        elif self._drain_deadline is not None and now >= self._drain_deadline:
+            self._end(self._end_cause)
+        elif self._ping_sent_at is not None and now >= self._ping_sent_at + config.ping_timeout:
+            self._end(Cause.UNRESPONSIVE)
+        elif self.in_flight and settings_due and not self._http.settings_acknowledged:
+            self._end(Cause.NO_SETTINGS, ErrorCode.SETTINGS_TIMEOUT)
+        else:
+            self._ask_for_life(now)
+
+    def _ask_for_life(self, now: float) -> None:
+        config = self._config
+        if self.in_flight:
+            quiet_since = max(self._last_read, self._progress_at)
+            silent = now >= quiet_since + config.ping_after
+            if not self.stalled and now >= self._progress_at + config.stall_after:
+                self.stalled = True
+                self._drain(Cause.UNRESPONSIVE)
+        else:
+            idle = config.idle_ping_after
+            silent = idle is not None and now >= self._last_read + idle
+        if silent and self._ping_sent_at is None:
+            self._ping_sent_at = now
+            self._http.ping()
+
+
+def _accepted(ticket: Ticket[T]) -> Accepted[T]:
+    apns_id = unique_id = None
+    for name, value in ticket.fields:
+        if name == b"apns-id":
+            apns_id = value.decode("ascii", "backslashreplace")
+        elif name == b"apns-unique-id":
+            unique_id = value.decode("ascii", "backslashreplace")
+    return Accepted(ticket.notification, ticket.tag, apns_id, unique_id)
+
+
+def _rejected(ticket: Ticket[T]) -> Rejected[T]:
+    apns_id = retry_after = None
+    for name, value in ticket.fields:
+        if name == b"apns-id":
+            apns_id = value.decode("ascii", "backslashreplace")
+        elif name == b"retry-after" and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
+            # The other form, a date, needs a wall clock and is not worth one: Apple documents none.
+            retry_after = float(value)
+    body = parse_error_body(ticket.body)
+    return Rejected(
+        ticket.notification,
+        ticket.tag,
+        ticket.status,
+        body.reason,
+        body.reason_text,
+        body.timestamp,
+        apns_id,
+        retry_after,
+    )
+
+
+_OK: Final = 200
+_MAX_RETRY_DIGITS: Final = 6
+_ENDING: Final = (ConnectionState.DRAINING, ConnectionState.CLOSED)

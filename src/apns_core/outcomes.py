@@ -1,0 +1,92 @@
+"""What came of a notification: exactly one of four, and never more than is known."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, TypeAlias, TypeVar, final
+
+from apns_core.reasons import Disposition, Reason, disposition
+from apns_core.requests.request import Request
+
+__all__ = ["Accepted", "Cause", "Outcome", "Rejected", "Unknown", "Unprocessed"]
+
+T = TypeVar("T")
+
+
+@final
+class Cause(StrEnum):
+    """Why a notification has no answer, or a connection its end."""
+
+    DEADLINE = "its deadline passed"
+    GOAWAY = "the server is going away"
+    REFUSED_STREAM = "the server refused the stream"
+    RESET = "the server reset the stream"
+    MALFORMED = "the server's response broke a rule of HTTP/2"
+    CONNECTION_LOST = "the connection was lost"
+    PROTOCOL_ERROR = "the server broke a rule of HTTP/2"
+    UNRESPONSIVE = "the server stopped answering"
+    NO_SETTINGS = "the server sent no SETTINGS in time"
+    LIMITS = "the server's limits do not admit the request"
+    FATAL = "the server refuses these credentials"
+    RETIRED = "the connection was retired"
+    CLOSED = "the client was closed"
+
+
+@final
+@dataclass(slots=True)
+class Accepted(Generic[T]):
+    """APNs answered 200. It will try to deliver; acceptance is not delivery."""
+
+    notification: Request
+    tag: T = field(repr=False)
+    """What the caller gave with the notification."""
+    apns_id: str | None = None
+    """As APNs sent it; its case may differ from the request's."""
+    apns_unique_id: str | None = None
+    """Development only: the key to the delivery log of Apple's console."""
+
+
+@final
+@dataclass(slots=True)
+class Rejected(Generic[T]):
+    """APNs answered with another status: the notification was not taken."""
+
+    notification: Request
+    tag: T = field(repr=False)
+    status: int
+    reason: Reason | None
+    """None where the body names none, or one that Apple has not documented."""
+    reason_text: str | None = None
+    """The reason verbatim, documented or not."""
+    timestamp: int | None = None
+    """With 410: since when the device token is dead, in milliseconds of UNIX time."""
+    apns_id: str | None = None
+    retry_after: float | None = None
+    """Seconds, if the server says so; Apple documents none."""
+
+    @property
+    def disposition(self) -> Disposition:
+        """What to do about it."""
+        return disposition(self.status, self.reason)
+
+
+@final
+@dataclass(slots=True)
+class Unprocessed(Generic[T]):
+    """Provably not acted on, and not sent in time: to send it again cannot make a duplicate."""
+
+    notification: Request
+    tag: T = field(repr=False)
+    cause: Cause
+
+
+@final
+@dataclass(slots=True)
+class Unknown(Generic[T]):
+    """It may have been processed: only the caller can say whether to send it again."""
+
+    notification: Request
+    tag: T = field(repr=False)
+    cause: Cause
+
+
+Outcome: TypeAlias = Accepted[T] | Rejected[T] | Unprocessed[T] | Unknown[T]

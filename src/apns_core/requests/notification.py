@@ -1,0 +1,147 @@
+"""A device push: one notification to one device token (Apple, "Sending notification requests").
+
+Parsed, not validated: what exists is fit to be sent, in the bytes of the wire.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import sha256
+from typing import Final, final
+from uuid import UUID
+
+from apns_core.errors import InvalidField
+from apns_core.requests.route import Field, Route
+
+__all__ = ["Notification"]
+
+_MAX_TOKEN_LENGTH: Final = 200
+"""Hexadecimal digits. Apple says never to assume a length; 64 and 160 are seen."""
+
+_MAX_COLLAPSE_ID: Final = 64
+"""Octets (Apple)."""
+
+_MAX_EXPIRATION: Final = 2**53
+"""UNIX seconds; beyond it JSON numbers lose their last digit somewhere on the way."""
+
+
+@final
+class Notification:
+    """One notification.
+
+    ``device_token``: hexadecimal text, or the raw octets. ``payload``: the JSON document as UTF-8
+    ``bytes``, sent untouched; or a mapping, encoded compactly here. One payload for many device
+    tokens is encoded once if it is passed as bytes. ``expiration``: UNIX seconds or an aware
+    datetime; 0 means one attempt and no storing; None leaves it to APNs. ``collapse_id``: at most
+    64 visible ASCII characters. ``apns_id``: a UUID, kept over all attempts; APNs makes one if
+    there is none.
+
+    Raises InvalidField, naming the field and never its value.
+    """
+
+    __slots__ = (
+        "apns_id",
+        "device_token",
+        "expiration",
+        "extra_fields",
+        "path",
+        "payload",
+        "route",
+    )
+
+    def __init__(
+        self,
+        route: Route,
+        device_token: str | bytes,
+        payload: bytes | Mapping[str, object],
+        *,
+        expiration: int | datetime | None = None,
+        collapse_id: str | None = None,
+        apns_id: str | UUID | None = None,
+    ) -> None:
+        if isinstance(device_token, bytes):
+            device_token = device_token.hex()
+        if not _TOKEN(device_token) or len(device_token) > _MAX_TOKEN_LENGTH:
+            raise InvalidField(
+                "device_token", f"not 2 to {_MAX_TOKEN_LENGTH} hexadecimal digits, in pairs"
+            )
+        self.route = route
+        self.device_token = device_token
+        self.path = b"/3/device/" + device_token.encode()
+        self.payload = payload if isinstance(payload, bytes) else _json(payload)
+        if not 0 < len(self.payload) <= route.payload_limit:
+            raise _wrong_size(len(self.payload), route)
+        self.expiration: int | None = None
+        self.apns_id: str | None = None
+        if expiration is None and collapse_id is None and apns_id is None:
+            # Optimisation (benchmark: send): most notifications have none of the three.
+            self.extra_fields: tuple[Field, ...] = ()
+            return
+        fields: list[Field] = []
+        if apns_id is not None:
+            self.apns_id = _apns_id(apns_id)
+            fields.append((b"apns-id", self.apns_id.encode()))
+        if expiration is not None:
+            self.expiration = _expiration(expiration)
+            fields.append((b"apns-expiration", b"%d" % self.expiration))
+        if collapse_id is not None:
+            fields.append((b"apns-collapse-id", _collapse_id(collapse_id)))
+        self.extra_fields = tuple(fields)
+
+    def __repr__(self) -> str:
+        # A device token is personal data: a fingerprint tells two apart and leads back to nobody.
+        fingerprint = sha256(self.device_token.encode()).hexdigest()[:8]
+        return f"<Notification to sha256:{fingerprint} {self.route!r} {len(self.payload)} octets>"
+
+
+def _json(payload: Mapping[str, object]) -> bytes:
+    try:
+        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        # The text of the cause may quote the payload: its type is all that is told.
+        raise InvalidField(
+            "payload", f"no JSON can be made of it ({type(error).__name__})"
+        ) from None
+
+
+def _wrong_size(size: int, route: Route) -> InvalidField:
+    if not size:
+        return InvalidField("payload", "empty")
+    return InvalidField(
+        "payload",
+        f"{size} octets, {size - route.payload_limit} more than the {route.payload_limit} "
+        f"that {route.push_type.value} admits",
+    )
+
+
+def _apns_id(value: str | UUID) -> str:
+    # Only the canonical form: UUID() would accept braces, "urn:uuid:" and digits without hyphens.
+    text = str(value).lower()
+    if not _UUID(text):
+        raise InvalidField("apns_id", "not a UUID in its form 8-4-4-4-12")
+    return text
+
+
+def _expiration(value: int | datetime) -> int:
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise InvalidField("expiration", "a datetime without a time zone")
+        value = int(value.timestamp())
+    if not 0 <= value <= _MAX_EXPIRATION:
+        raise InvalidField("expiration", "not a number of UNIX seconds")
+    return value
+
+
+def _collapse_id(value: str) -> bytes:
+    if not _VISIBLE(value):
+        raise InvalidField("collapse_id", "not made of visible ASCII characters")
+    if len(value) > _MAX_COLLAPSE_ID:
+        raise InvalidField("collapse_id", f"longer than {_MAX_COLLAPSE_ID} octets")
+    return value.encode()
+
+
+_TOKEN: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+").fullmatch
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+_VISIBLE: Final = re.compile(r"[!-~]+").fullmatch

@@ -1,0 +1,50 @@
+"""What the engine needs to know of anything that it sends."""
+
+from typing import Protocol
+
+from apns_core.requests.route import Field
+
+__all__ = ["Request", "RequestRoute"]
+
+
+class RequestRoute(Protocol):
+    """What requests have in common. Compared by identity: the key of cached field blocks."""
+
+    @property
+    def method(self) -> bytes:
+        """`:method`."""
+        ...
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields that repeat, in the order of the wire, without pseudo-header fields."""
+        ...
+
+
+class Request(Protocol):
+    """One request, checked when it was made: the engine sends it as it is."""
+
+    @property
+    def route(self) -> RequestRoute:
+        """What it shares with others."""
+        ...
+
+    @property
+    def path(self) -> bytes:
+        """`:path`."""
+        ...
+
+    @property
+    def extra_fields(self) -> tuple[Field, ...]:
+        """The fields that are its own; mostly none."""
+        ...
+
+    @property
+    def payload(self) -> bytes:
+        """The body; empty where the method has none."""
+        ...
+
+    @property
+    def expiration(self) -> int | None:
+        """UNIX seconds after which it is of no use; 0 for one attempt; None for no statement."""
+        ...

@@ -1,0 +1,150 @@
+"""What repeats from one notification to the next: topic, push type, priority."""
+
+import re
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+from typing import Final, TypeAlias, final
+
+from apns_core.errors import InvalidField
+
+__all__ = ["PAYLOAD_LIMITS", "TOPIC_SUFFIXES", "Field", "Priority", "PushType", "Route"]
+
+Field: TypeAlias = tuple[bytes, bytes]
+"""A header field: its name in lower case, and its value."""
+
+
+@final
+class PushType(StrEnum):
+    """``apns-push-type``: the complete set (Apple, "Sending notification requests to APNs")."""
+
+    ALERT = "alert"
+    BACKGROUND = "background"
+    COMPLICATION = "complication"
+    CONTROLS = "controls"
+    FILEPROVIDER = "fileprovider"
+    LIVEACTIVITY = "liveactivity"
+    LOCATION = "location"
+    MDM = "mdm"
+    PUSHTOTALK = "pushtotalk"
+    VOIP = "voip"
+    WIDGETS = "widgets"
+
+
+@final
+class Priority(IntEnum):
+    """``apns-priority`` (Apple, the same page)."""
+
+    IMMEDIATE = 10
+    """Deliver at once."""
+    CONSERVE_POWER = 5
+    """Deliver when it suits the device's power; may be batched or throttled."""
+    POWER_FIRST = 1
+    """Power above all: never wake the device for it."""
+
+
+TOPIC_SUFFIXES: Final[Mapping[PushType, str]] = {
+    PushType.COMPLICATION: ".complication",
+    PushType.CONTROLS: ".push-type.controls",
+    PushType.FILEPROVIDER: ".pushkit.fileprovider",
+    PushType.LIVEACTIVITY: ".push-type.liveactivity",
+    PushType.LOCATION: ".location-query",
+    PushType.PUSHTOTALK: ".voip-ptt",
+    PushType.VOIP: ".voip",
+    PushType.WIDGETS: ".push-type.widgets",
+}
+"""What follows the bundle id in the topic; nothing for the push types that are not here."""
+
+_PAYLOAD_LIMIT: Final = 4_096
+PAYLOAD_LIMITS: Final[Mapping[PushType, int]] = {
+    push_type: 5_120 if push_type is PushType.VOIP else _PAYLOAD_LIMIT for push_type in PushType
+}
+"""Octets of payload (Apple, "Generating a remote notification")."""
+
+MAX_TOPIC_LENGTH: Final = 255
+"""Characters. Apple names no limit; bundle ids end at 155, and a field has to end somewhere."""
+
+
+@final
+class Route:
+    """Where notifications of one kind go. Make one, and use it for all notifications of that kind.
+
+    ``topic`` is the app's bundle id with the suffix of the push type (`for_app` adds it).
+    ``priority`` is 10 where it is not given, and 5 for ``background``, which admits nothing else.
+    Routes compare by identity: the engine keeps the encoded fields of each.
+
+    Raises InvalidField.
+    """
+
+    __slots__ = ("fields", "payload_limit", "priority", "push_type", "topic")
+
+    method: Final = b"POST"
+
+    def __init__(
+        self,
+        topic: str,
+        push_type: PushType | str = PushType.ALERT,
+        *,
+        priority: Priority | int | None = None,
+    ) -> None:
+        self.push_type = _push_type(push_type)
+        self.topic = _topic(topic, self.push_type)
+        self.priority = _priority(priority, self.push_type)
+        self.payload_limit = PAYLOAD_LIMITS[self.push_type]
+        self.fields: tuple[Field, ...] = (
+            (b"apns-topic", self.topic.encode()),
+            (b"apns-push-type", self.push_type.encode()),
+            (b"apns-priority", b"%d" % self.priority),
+        )
+        """As they follow ``:path`` and ``authorization`` on the wire."""
+
+    @classmethod
+    def for_app(
+        cls,
+        bundle_id: str,
+        push_type: PushType | str = PushType.ALERT,
+        *,
+        priority: Priority | int | None = None,
+    ) -> "Route":
+        """Make the route to an app: its bundle id and the suffix that the push type asks for."""
+        push_type = _push_type(push_type)
+        suffix = TOPIC_SUFFIXES.get(push_type, "")
+        return cls(bundle_id + suffix, push_type, priority=priority)
+
+    def __repr__(self) -> str:
+        return f"Route({self.topic!r}, {self.push_type.value!r}, priority={int(self.priority)})"
+
+
+def _push_type(value: PushType | str) -> PushType:
+    try:
+        return PushType(value)
+    except ValueError:
+        known = ", ".join(PushType)
+        raise InvalidField("push_type", f"not one of {known}") from None
+
+
+def _topic(value: str, push_type: PushType) -> str:
+    if not _VISIBLE(value):
+        raise InvalidField("topic", "not made of visible ASCII characters")
+    if len(value) > MAX_TOPIC_LENGTH:
+        raise InvalidField("topic", f"longer than {MAX_TOPIC_LENGTH} characters")
+    suffix = TOPIC_SUFFIXES.get(push_type, "")
+    if not value.endswith(suffix) or value == suffix:
+        raise InvalidField(
+            "topic", f"push type {push_type.value} asks for a bundle id followed by {suffix}"
+        )
+    return value
+
+
+def _priority(value: int | None, push_type: PushType) -> Priority:
+    if value is None:
+        return Priority.CONSERVE_POWER if push_type is PushType.BACKGROUND else Priority.IMMEDIATE
+    try:
+        priority = Priority(value)
+    except ValueError:
+        raise InvalidField("priority", "not 10, 5 or 1") from None
+    if push_type is PushType.BACKGROUND and priority is not Priority.CONSERVE_POWER:
+        raise InvalidField("priority", "a background notification must have 5")
+    return priority
+
+
+_VISIBLE: Final = re.compile(r"[!-~]+").fullmatch
