@@ -51,6 +51,12 @@ def test_delays_grow_and_stay_in_their_bounds(seed: int) -> None:
     assert len(set(late)) == len(late)
 
 
+def test_jitter_goes_both_ways() -> None:
+    firsts = [Backoff(Random(seed)).failed(0.0) for seed in range(100)]
+    assert min(firsts) < BASE * (1 - JITTER * 0.8)
+    assert max(firsts) > BASE * (1 + JITTER * 0.8)
+
+
 def test_it_can_run_for_years() -> None:
     backoff = Backoff(Random(1))
     assert max(delays(backoff, 10_000)) <= CAP

@@ -243,6 +243,7 @@ MILLISECONDS: Final = 1_458_114_061_260
         (b"9" * MAX_JSON_BYTES, NOTHING),
         (b'{"a":1%b}' % (b"0" * 5_000), NOTHING),
         (b'{"reason":"BadTopic"}' + b"x" * 1_000_000, NOTHING),
+        (b'{"reason":"BadTopic","x":"%b"}' % (b"x" * MAX_JSON_BYTES), NOTHING),
         (b'{"reason":"BadTopic"}' + b" " * 1_000_000, ErrorBody(Reason.BAD_TOPIC, "BadTopic")),
     ],
 )

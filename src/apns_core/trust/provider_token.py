@@ -146,7 +146,7 @@ class ProviderTokenSchedule:
         self._asked_at = issued_at - self._unix_zero
         return issued_at
 
-    def signed(self, jwt: str, now: float) -> None:
+    def signed(self, jwt: str) -> None:
         """Take the JWT that was asked for. From now on new connections send it.
 
         Raises `InvalidField` when none was asked for, and when it is no JWT; in the second case
@@ -162,7 +162,6 @@ class ProviderTokenSchedule:
         self._count += 1
         self._newest = token
         self._due_at = token.issued_at + REFRESH_AFTER
-        self._retry_at = now
 
     def signing_failed(self, now: float) -> None:
         """Give up the signing under way; it is due again after `SIGNING_RETRY`."""
@@ -193,7 +192,7 @@ class ProviderTokenSchedule:
                 return None
             if now < _change_at(current, first_used_at):
                 token = current
-        if token is None or token.number < self._refused or now >= token.issued_at + LIFETIME:
+        if token is None or now >= token.issued_at + LIFETIME:
             return None
         return token
 
@@ -208,7 +207,8 @@ class ProviderTokenSchedule:
         if token is self._newest:
             if now < token.issued_at + SIGNING_FLOOR:
                 return
-            self._due_at = min(self._due_at, now)
+            self._newest = None
+            self._due_at = now
         self._refused = max(self._refused, token.number + 1)
 
     def replace(self, now: float) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import ssl
-from typing import Final
 
 from apns_core.errors import ConnectFailed, InvalidField
 
@@ -45,8 +44,8 @@ def prepare_context(context: ssl.SSLContext) -> ssl.SSLContext:
     certificates, cipher suites and verification alone.
     """
     context.set_alpn_protocols(["h2"])
-    if context.minimum_version not in _HIGHER_MINIMUMS:
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A caller who asks for more gets it.
+    context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.post_handshake_auth = False
     return context
@@ -60,10 +59,6 @@ def check_alpn(selected: str | None) -> None:
     if selected != "h2":
         got = "no protocol" if selected is None else repr(selected)
         raise ConnectFailed(f"the server does not offer HTTP/2: ALPN selected {got}, not 'h2'")
-
-
-# A caller who asks for more than we do gets it.
-_HIGHER_MINIMUMS: Final = (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.MAXIMUM_SUPPORTED)
 
 
 def _trust(

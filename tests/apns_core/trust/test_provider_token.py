@@ -37,7 +37,7 @@ def schedule() -> ProviderTokenSchedule:
 def sign(tokens: ProviderTokenSchedule, now: float) -> ProviderToken:
     """Sign at once and return what a new connection then gets."""
     assert tokens.signing_due(now)
-    tokens.signed(f"jwt.{tokens.begin_signing(now)}", now)
+    tokens.signed(f"jwt.{tokens.begin_signing(now)}")
     token = tokens.token_for(None, None, now)
     assert token is not None
     return token
@@ -112,7 +112,7 @@ def test_iat_is_whole_seconds_and_never_ahead(
     iat = tokens.begin_signing(START + elapsed)
     assert (type(iat), iat) == (int, issued_at)
     # The token is as old as the second that was signed, which is what APNs goes by.
-    tokens.signed("jwt", START + elapsed)
+    tokens.signed("jwt")
     token = tokens.token_for(None, None, START + elapsed)
     assert token is not None
     assert token.issued_at - START == issued_at - unix_time
@@ -129,7 +129,7 @@ def test_a_new_token_is_due_when_the_newest_is_40_minutes_old() -> None:
 def test_age_counts_from_the_request_to_sign_however_long_that_took() -> None:
     tokens = schedule()
     tokens.begin_signing(START)
-    tokens.signed("jwt", START + 5 * MINUTE)
+    tokens.signed("jwt")
     assert tokens.poll_timeout() == START + 40 * MINUTE
 
 
@@ -158,17 +158,17 @@ def test_a_token_is_of_use_to_its_end_while_signing_fails() -> None:
 def test_an_answer_that_nobody_asked_for_is_refused() -> None:
     tokens = schedule()
     with pytest.raises(InvalidField, match="no signing is under way"):
-        tokens.signed("jwt", START)
+        tokens.signed("jwt")
     sign(tokens, START)
     with pytest.raises(InvalidField, match="no signing is under way"):
-        tokens.signed("jwt", START)
+        tokens.signed("jwt")
 
 
 def test_a_jwt_that_is_none_leaves_the_signing_under_way() -> None:
     tokens = schedule()
     tokens.begin_signing(START)
     with pytest.raises(InvalidField, match="visible ASCII"):
-        tokens.signed("a b", START)
+        tokens.signed("a b")
     assert tokens.poll_timeout() is None
     tokens.signing_failed(START)
     assert tokens.poll_timeout() == START + SIGNING_RETRY
@@ -310,7 +310,7 @@ def test_a_signature_under_way_by_a_revoked_key_is_dropped(*, success: bool) -> 
     tokens.replace(START)
     assert not tokens.signing_due(START)
     if success:
-        tokens.signed("jwt.of.the.old.key", START)
+        tokens.signed("jwt.of.the.old.key")
     else:
         tokens.signing_failed(START)
     assert tokens.token_for(None, None, START) is None
@@ -356,7 +356,7 @@ def test_two_days_on_fifty_connections(seed: int) -> None:
         now, n, pause = heapq.heappop(happenings)
         while (due := tokens.poll_timeout()) is not None and due <= now:
             signed.append(due)
-            tokens.signed(f"jwt.{tokens.begin_signing(due)}", due)
+            tokens.signed(f"jwt.{tokens.begin_signing(due)}")
         connection = seen[n]
         token = tokens.token_for(connection.first_used_at, connection.token, now)
         # With a signer that works no connection is ever held up.
@@ -408,7 +408,7 @@ def test_whatever_happens_both_rules_are_kept(
                     assert now - last[0] >= SIGNING_FLOOR
                 asked_at, revoked_meanwhile = now, False
             case "signed" if asked_at is not None:
-                tokens.signed("jwt", now)
+                tokens.signed("jwt")
                 token = tokens.token_for(None, None, now)
                 if token is not None and not revoked_meanwhile:
                     last = (asked_at, token)

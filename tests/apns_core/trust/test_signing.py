@@ -147,6 +147,13 @@ def test_wrong_contents_are_named(pem: bytes, problem: str, key_file: Path) -> N
         assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
+def test_text_that_is_not_ascii_is_no_key_and_is_not_shown() -> None:
+    with pytest.raises(InvalidField, match="is damaged") as caught:
+        TokenKey.from_pem(PEM.decode().replace(SECRET, "\N{SNOWMAN}" + SECRET), **IDS)
+    # An error of encoding would carry the whole text.
+    assert not isinstance(caught.value.__context__, UnicodeError)
+
+
 def test_a_wrong_key_object_is_named() -> None:
     with pytest.raises(InvalidField, match="P-256 alone") as caught:
         TokenKey(ec.generate_private_key(ec.SECP384R1()), **IDS)

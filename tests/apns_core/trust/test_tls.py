@@ -257,6 +257,7 @@ def test_a_context_of_the_callers_that_verifies_nothing_is_theirs_to_bring() -> 
         (ssl.TLSVersion.MINIMUM_SUPPORTED, ssl.TLSVersion.TLSv1_2),
         (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2),
         (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3),
+        (ssl.TLSVersion.MAXIMUM_SUPPORTED, ssl.TLSVersion.TLSv1_3),
     ],
 )
 def test_a_higher_minimum_of_the_callers_stays(
