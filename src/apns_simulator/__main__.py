@@ -1,0 +1,8 @@
+"""Runs ``python -m apns_simulator``."""
+
+import sys
+
+from .command import main
+
+if __name__ == "__main__":
+    sys.exit(main())
