@@ -33,12 +33,8 @@ T = TypeVar("T")
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionConfig:
-    """How a connection behaves. Times are seconds."""
+    """How a connection behaves; the defaults suit APNs. Times are seconds."""
 
-    authority: bytes
-    """The value of `:authority`: `Endpoint.authority`."""
-    token_authentication: bool = True
-    """Whether requests carry a provider token; False where TLS presents a certificate."""
     max_streams: int = 1_000
     """Our own limit. APNs announced 500 to 1,500 over the years; more would only queue there."""
     request_timeout: float = 30.0
@@ -58,6 +54,9 @@ class ConnectionConfig:
     """How long draining waits for what is in flight."""
     header_table_size: int = DEFAULT_HEADER_TABLE_SIZE
     """Octets that the server may use to index its response fields."""
+
+
+DEFAULT_CONFIG: Final = ConnectionConfig()
 
 
 @final
@@ -123,24 +122,29 @@ class Connection(Generic[T]):
 
     What the server sends never raises. It becomes an event, or the outcome of a notification.
 
+    ``authority`` is the value of `:authority` (`Endpoint.authority`). ``token_authentication`` says
+    whether requests carry a provider token; it is False where TLS presents a certificate.
     ``submissions`` is a `Sender`'s shared queue: then deadlines, and the last word on what is
     unprocessed, are the Sender's, which takes `raw_events`.
     """
 
     def __init__(
         self,
-        config: ConnectionConfig,
+        authority: bytes,
         *,
         now: float,
+        token_authentication: bool = True,
+        config: ConnectionConfig = DEFAULT_CONFIG,
         submissions: Submissions[T] | None = None,
     ) -> None:
         self._config = config
+        self._token_authentication = token_authentication
         self._owns_submissions = submissions is None
         self._submissions: Submissions[T] = Submissions() if submissions is None else submissions
         self._http = http2.Client(
             FIELD_INDEXING, now=now, header_table_size=config.header_table_size
         )
-        self._blocks = FieldBlocks(self._http.encoder, config.authority)
+        self._blocks = FieldBlocks(self._http.encoder, authority)
         self._accounting = StreamAccounting(config.max_streams)
         self._events: list[_Raw[T]] = []
         self._now = now
@@ -195,7 +199,7 @@ class Connection(Generic[T]):
 
     def set_provider_token(self, token: ProviderToken) -> None:
         """Use ``token`` from the next request on. Raises ApiMisuse where certificates are used."""
-        if not self._config.token_authentication:
+        if not self._token_authentication:
             raise ApiMisuse("this connection authenticates by certificate")
         if token is not self.provider_token:
             self.provider_token = token
@@ -313,6 +317,11 @@ class Connection(Generic[T]):
         return self._accounting.limit
 
     @property
+    def has_events(self) -> bool:
+        """Whether `events` would return any."""
+        return bool(self._events)
+
+    @property
     def active_at(self) -> float:
         """When a request was last begun or answered here; monotonic seconds."""
         return self._progress_at
@@ -325,7 +334,7 @@ class Connection(Generic[T]):
     # ── encoding ──
 
     def _open_streams(self, max_bytes: int) -> None:
-        if self._config.token_authentication:
+        if self._token_authentication:
             if self.provider_token is None:
                 return
             if self.token_first_used_at is None:
@@ -412,7 +421,7 @@ class Connection(Generic[T]):
             self._server_errors = 0
         if reason in WEDGING_REASONS or self._server_errors >= _MAX_SERVER_ERRORS:
             self._drain(Cause.RETIRED)
-        elif reason in _TOKEN_REASONS and self._config.token_authentication:
+        elif reason in _TOKEN_REASONS and self._token_authentication:
             self._apply(Transition.TOKEN_REFUSED)
 
     def _on_reset(self, ticket: Ticket[T]) -> None:
@@ -434,7 +443,7 @@ class Connection(Generic[T]):
         if self.state is ConnectionState.AWAITING_SETTINGS:
             self._accounting.apply(
                 Transition.SETTINGS_TOKEN
-                if self._config.token_authentication
+                if self._token_authentication
                 else Transition.SETTINGS_CERTIFICATE
             )
         self._report_limit(limit)

@@ -152,7 +152,7 @@ class Submissions(Generic[T]):
         return self._by_deadline[0].deadline if self._by_deadline else None
 
     def expired(self, now: float) -> list[Ticket[T]]:
-        """Return the tickets, queued or in flight, whose deadline has come, for the caller to end."""
+        """Return the tickets, queued or in flight, whose deadline has come; end each."""
         tickets: list[Ticket[T]] = []
         for ticket in self._by_deadline:
             if ticket.deadline > now:
