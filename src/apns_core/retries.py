@@ -1,12 +1,14 @@
 """Which attempts are followed by another, and when. What may be resent at all is decided here."""
 
-import random
 from enum import StrEnum
-from typing import Final, TypeVar, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unknown, Unprocessed
 from apns_core.reasons import Disposition
 from apns_core.tickets import Ticket
+
+if TYPE_CHECKING:
+    from random import Random
 
 __all__ = ["OnUnknown", "RetryPolicy"]
 
@@ -53,7 +55,7 @@ class RetryPolicy:
     __slots__ = ("_budget", "_on_unknown", "_rng", "_unix_zero")
 
     def __init__(
-        self, rng: random.Random, on_unknown: OnUnknown, *, now: float, unix_time: float
+        self, rng: "Random", on_unknown: OnUnknown, *, now: float, unix_time: float
     ) -> None:
         self._rng = rng
         self._on_unknown = on_unknown

@@ -1,9 +1,8 @@
 """Many connections to one endpoint: the queue, when to connect, tokens, retries. Without I/O."""
 
 import heapq
-import random
 from dataclasses import dataclass
-from typing import Final, Generic, NewType, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Final, Generic, NewType, TypeAlias, TypeVar, final
 
 from apns_core.accounting import ConnectionState
 from apns_core.backoff import Backoff
@@ -22,6 +21,9 @@ from apns_core.requests.request import Request
 from apns_core.retries import OnUnknown, RetryPolicy
 from apns_core.tickets import DONE, QUEUED, Submissions, Ticket
 from apns_core.trust.provider_token import ProviderTokenSchedule
+
+if TYPE_CHECKING:
+    from random import Random
 
 __all__ = [
     "Command",
@@ -146,7 +148,7 @@ class Sender(Generic[T]):
         self,
         endpoint: Endpoint,
         *,
-        rng: random.Random,
+        rng: "Random",
         now: float,
         unix_time: float,
         token_authentication: bool = True,
