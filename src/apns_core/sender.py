@@ -44,12 +44,15 @@ ConnectionId = NewType("ConnectionId", int)
 class SenderConfig:
     """How a sender behaves; the defaults suit APNs. Times are seconds."""
 
-    max_queued: int = 10_000
-    """Notifications that may wait to be encoded; then `Sender.room` is 0."""
+    max_queued: int = 1_000
+    """Notifications that may wait to be encoded; then `Sender.room` is 0. As many again as one
+    connection may have in flight: enough never to run dry, little enough to wait in."""
     max_connections: int = 1
     """Connections that may be in use at once."""
     connect_timeout: float = 20.0
     """For name, TCP and TLS together."""
+    disconnect_timeout: float = 3.0
+    """For the farewells of HTTP/2 and TLS; a peer that is gone sends none."""
     connect_floor: float = 1.0
     """Between the beginnings of two connects: APNs takes churn for an attack."""
     scale_after: float = 0.5
@@ -82,11 +85,13 @@ class Connect:
 class Disconnect:
     """Send what `Sender.data_to_send` still has for it, close it, then tell `Sender.receive_eof`.
 
-    If it is still being made: stop, then tell `Sender.connect_failed`.
+    What closing takes beyond ``deadline`` (monotonic seconds) is cut short. If the connection is
+    still being made: stop, then tell `Sender.connect_failed`.
     """
 
     connection_id: ConnectionId
     cause: Cause
+    deadline: float
 
 
 @final
@@ -210,6 +215,17 @@ class Sender(Generic[T]):
         elif ticket.place != DONE:
             self._submissions.finish(ticket)
             self._settle(now)
+
+    def withdraw(self, tag: T, now: float) -> None:
+        """Cancel whatever was submitted with this very ``tag`` and is still queued.
+
+        What is in flight goes on, and its outcomes come: to reset many streams at once would look
+        like an attack (CVE-2023-44487).
+        """
+        for ticket in self._submissions.all_unfinished():
+            if ticket.tag is tag and ticket.place == QUEUED:
+                self._submissions.finish(ticket)
+        self._settle(now)
 
     def connected(self, connection_id: ConnectionId, now: float) -> None:
         """Note that TLS stands and ALPN agreed on ``h2``."""
@@ -540,7 +556,9 @@ class Sender(Generic[T]):
     def _disconnect(self, link: _Link[T], cause: Cause) -> None:
         if not link.disconnecting:
             link.disconnecting = True
-            self._commands.append(Disconnect(link.connection_id, cause))
+            # Nobody is there to take leave of.
+            wait = 0.0 if cause is Cause.UNRESPONSIVE else self._config.disconnect_timeout
+            self._commands.append(Disconnect(link.connection_id, cause, self._now + wait))
 
 
 _USABLE: Final = frozenset(
