@@ -1,0 +1,94 @@
+from typing import Any
+
+import pytest
+
+from apns_simulator import (
+    GRACEFUL_GOAWAY,
+    GoAway,
+    Rejection,
+    SettingsChange,
+    SimulatorConfig,
+    Temper,
+    make_provider_key,
+)
+from apns_simulator.reasons import REASON_STATUS
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SimulatorConfig(),
+        SimulatorConfig(
+            environment="production",
+            authentication="none",
+            trusted_keys=make_provider_key().trusted(),
+            topics=frozenset({"com.example.a", "com.example.b"}),
+            rejections={
+                "dead": Rejection.of("Unregistered", timestamp=1),
+                "0": Rejection(503, None),
+            },
+            latency=0.5,
+            first_max_concurrent_streams=1,
+        ),
+    ],
+)
+def test_configurations_travel_as_json(config: SimulatorConfig) -> None:
+    assert SimulatorConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    "temper",
+    [
+        Temper(),
+        Temper(
+            goaway_after=3,
+            goaway_frames=(*GRACEFUL_GOAWAY, GoAway.because("Shutdown")),
+            settings_after=1,
+            settings=SettingsChange(header_table_size=0),
+            body_style="split",
+        ),
+    ],
+)
+def test_tempers_travel_as_json(temper: Temper) -> None:
+    assert Temper.from_json(temper.to_json()) == temper
+
+
+def test_absent_members_take_their_defaults() -> None:
+    assert SimulatorConfig.from_json("{}") == SimulatorConfig()
+    assert Temper.from_json('{"ping_every": 1}') == Temper(ping_every=1)
+
+
+@pytest.mark.parametrize("read", [SimulatorConfig.from_json, Temper.from_json])
+@pytest.mark.parametrize(
+    ("text", "error"), [("[]", ValueError), ("{", ValueError), ('{"x": 1}', TypeError)]
+)
+def test_wrong_json_is_refused(read: Any, text: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_concurrent_streams": -1},
+        {"initial_window_size": 2**31},
+        {"connection_window_size": 65_534},
+        {"header_table_size": 2**32},
+        {"max_frame_size": 16_383},
+        {"latency": -0.1},
+    ],
+)
+def test_numbers_that_http2_does_not_allow_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SimulatorConfig(**wrong)
+
+
+def test_a_rejection_has_the_documented_status() -> None:
+    for reason, status in REASON_STATUS.items():
+        assert Rejection.of(reason) == Rejection(status, reason)
+    with pytest.raises(ValueError, match="Unregisterd"):
+        Rejection.of("Unregisterd")
+
+
+def test_public_keys_stay_out_of_the_repr() -> None:
+    assert "BEGIN" not in repr(SimulatorConfig(trusted_keys=make_provider_key().trusted()))
