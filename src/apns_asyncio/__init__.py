@@ -1,1 +1,5 @@
-"""The asyncio adapter."""
+"""Push notifications to APNs from asyncio: sockets, TLS and timers around `apns_core.Sender`."""
+
+from apns_asyncio.client import Client, TokenSigner
+
+__all__ = ["Client", "TokenSigner"]

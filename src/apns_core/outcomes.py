@@ -9,7 +9,7 @@ from apns_core.requests.request import Request
 
 __all__ = ["Accepted", "Cause", "Outcome", "Rejected", "Unknown", "Unprocessed"]
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @final
@@ -33,11 +33,11 @@ class Cause(StrEnum):
 
 @final
 @dataclass(slots=True)
-class Accepted(Generic[T]):
+class Accepted(Generic[T_co]):
     """APNs answered 200. It will try to deliver; acceptance is not delivery."""
 
     notification: Request
-    tag: T = field(repr=False)
+    tag: T_co = field(repr=False)
     """What the caller gave with the notification."""
     apns_id: str | None = None
     """As APNs sent it; its case may differ from the request's."""
@@ -47,11 +47,11 @@ class Accepted(Generic[T]):
 
 @final
 @dataclass(slots=True)
-class Rejected(Generic[T]):
+class Rejected(Generic[T_co]):
     """APNs answered with another status: the notification was not taken."""
 
     notification: Request
-    tag: T = field(repr=False)
+    tag: T_co = field(repr=False)
     status: int
     reason: Reason | None
     """None where the body names none, or one that Apple has not documented."""
@@ -71,22 +71,22 @@ class Rejected(Generic[T]):
 
 @final
 @dataclass(slots=True)
-class Unprocessed(Generic[T]):
+class Unprocessed(Generic[T_co]):
     """Provably not acted on, and not sent in time: to send it again cannot make a duplicate."""
 
     notification: Request
-    tag: T = field(repr=False)
+    tag: T_co = field(repr=False)
     cause: Cause
 
 
 @final
 @dataclass(slots=True)
-class Unknown(Generic[T]):
+class Unknown(Generic[T_co]):
     """It may have been processed: only the caller can say whether to send it again."""
 
     notification: Request
-    tag: T = field(repr=False)
+    tag: T_co = field(repr=False)
     cause: Cause
 
 
-Outcome: TypeAlias = Accepted[T] | Rejected[T] | Unprocessed[T] | Unknown[T]
+Outcome: TypeAlias = Accepted[T_co] | Rejected[T_co] | Unprocessed[T_co] | Unknown[T_co]

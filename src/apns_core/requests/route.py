@@ -75,9 +75,7 @@ class Route:
     Raises InvalidField.
     """
 
-    __slots__ = ("fields", "payload_limit", "priority", "push_type", "topic")
-
-    method: Final = b"POST"
+    __slots__ = ("fields", "method", "payload_limit", "priority", "push_type", "topic")
 
     def __init__(
         self,
@@ -86,6 +84,7 @@ class Route:
         *,
         priority: Priority | int | None = None,
     ) -> None:
+        self.method = b"POST"
         self.push_type = _push_type(push_type)
         self.topic = _topic(topic, self.push_type)
         self.priority = _priority(priority, self.push_type)
