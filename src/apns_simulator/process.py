@@ -62,7 +62,9 @@ class SimulatorProcess:
         )
         line = self._output.readline()
         if not line:
-            msg = f"the simulator ended with exit code {self._process.wait(STOP_SECONDS)}"
+            exit_code = self._process.wait(STOP_SECONDS)
+            self.close()
+            msg = f"the simulator ended with exit code {exit_code}"
             raise OSError(msg)
         ready: dict[str, Any] = json.loads(line)
         self.host, self.port, self.ca_pem = ready["host"], ready["port"], ready["ca_pem"]

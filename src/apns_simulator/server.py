@@ -1,6 +1,8 @@
 """Puts a simulated APNs on a TCP port, with TLS, in a running asyncio loop."""
 
 import asyncio
+import socket
+import struct
 import time
 from collections.abc import Callable, Sequence
 from random import Random
@@ -159,7 +161,7 @@ class _Protocol(asyncio.Protocol):
         # A temper may close in the midst of what is sent.
         data = connection.data_to_send()
         if connection.aborted:
-            self.abort()
+            self._reset()
             return
         if data:
             self._transport.write(data)
@@ -168,6 +170,12 @@ class _Protocol(asyncio.Protocol):
         self._arm(connection.poll_timeout())
 
     def abort(self) -> None:
+        self._transport.abort()
+
+    def _reset(self) -> None:
+        # A socket that does not linger ends with RST in place of FIN.
+        plain = self._transport.get_extra_info("socket")
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
     def _arm(self, due: float | None) -> None:

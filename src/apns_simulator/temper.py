@@ -73,7 +73,7 @@ class Temper:
     """
 
     refuse_every: int | None = None
-    """Reset each so-manieth new stream with REFUSED_STREAM; 1 refuses all."""
+    """Reset every N-th new stream with REFUSED_STREAM; 1 refuses all."""
 
     goaway_after: int | None = None
     goaway_frames: tuple[GoAway, ...] = (GoAway(),)

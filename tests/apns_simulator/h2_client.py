@@ -3,7 +3,7 @@
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -28,19 +28,22 @@ class Server(Protocol):
 class H2Client:
     def __init__(self, stream: socket.socket) -> None:
         self._socket = stream
-        self._h2 = H2Connection(H2Configuration(header_encoding="utf-8"))
+        self._h2 = H2Connection(H2Configuration(header_encoding=None))
         self._h2.initiate_connection()
+        self._token: str | None = None
         self.wait_for(RemoteSettingsChanged)
 
     def request(self, key: ProviderKey, device: str = "ab") -> int:
         """Send a request and return its status."""
-        request: Fields = fields(device, token=key.sign(int(time.time())))
+        # Signed once: each signature makes another token, and that is a change of token.
+        self._token = self._token or key.sign(int(time.time()))
+        request: Fields = fields(device, token=self._token)
         stream_id = self._h2.get_next_available_stream_id()
         self._h2.send_headers(stream_id, request)
         self._h2.send_data(stream_id, b"{}", end_stream=True)
         response = self.wait_for(ResponseReceived)
         assert isinstance(response, ResponseReceived)
-        return int(dict(response.headers)[":status"])
+        return int(dict(response.headers)[b":status"])
 
     def wait_for(self, kind: type[Event]) -> Event:
         """Read until an event of that kind comes."""
@@ -65,11 +68,14 @@ class H2Client:
 
 
 @contextmanager
-def connected(server: Server, *, tls: bool = True) -> Iterator[H2Client]:
+def connected(server: Server, *, tls: bool = True) -> Generator[H2Client]:
     with socket.create_connection((server.host, server.port), timeout=TIMEOUT) as plain:
         if not tls:
             yield H2Client(plain)
             return
-        with server.client_context().wrap_socket(plain, server_hostname=server.host) as secure:
+        context = server.client_context()
+        with context.wrap_socket(
+            plain, server_hostname=server.host, suppress_ragged_eofs=False
+        ) as secure:
             assert secure.selected_alpn_protocol() == "h2"
             yield H2Client(secure)

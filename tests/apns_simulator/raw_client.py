@@ -36,7 +36,7 @@ TOKEN = KEY.sign(UNIX_TIME)
 Fields = list[tuple[str, str]]
 
 
-def make_simulator(temper: Temper | None = None, **config: Any) -> Simulator:
+def make_simulator(temper: Temper | None = None, **config: Any) -> Simulator:  # noqa: ANN401
     """Make a simulator whose clock shows 0 at UNIX_TIME."""
     config.setdefault("trusted_keys", KEY.trusted())
     return Simulator(
@@ -146,6 +146,9 @@ class RawClient:
         self.read(now)
 
     # Receiving.
+
+    def is_closed(self) -> bool:
+        return self.connection.closed
 
     def answer(self, stream_id: int) -> Answer:
         return self.answers.setdefault(stream_id, Answer())

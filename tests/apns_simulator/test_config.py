@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -62,7 +63,9 @@ def test_absent_members_take_their_defaults() -> None:
 @pytest.mark.parametrize(
     ("text", "error"), [("[]", ValueError), ("{", ValueError), ('{"x": 1}', TypeError)]
 )
-def test_wrong_json_is_refused(read: Any, text: str, error: type[Exception]) -> None:
+def test_wrong_json_is_refused(
+    read: Callable[[str], object], text: str, error: type[Exception]
+) -> None:
     with pytest.raises(error):
         read(text)
 

@@ -48,7 +48,9 @@ def test_a_duplicate_is_accepted_twice_under_one_apns_id() -> None:
 def test_figures_over_all_connections() -> None:
     ledger = filled()
     assert (ledger.peak_streams, ledger.streams_before_acceptance) == (7, 1)
-    assert ledger.field_block_bytes == 61.0  # Of 60×5, 62×3, 300 and 310, the middle.
+    assert (
+        ledger.field_block_bytes == 61.0
+    )  # The middle of 60 (5 times), 62 (3 times), 300 and 310.
     assert ledger.connections[0].field_block_bytes == 300 + 5 * 60 + 3 * 62
 
 

@@ -1,5 +1,3 @@
-from typing import Any
-
 import jwt
 import pytest
 
@@ -20,7 +18,9 @@ def bearer(token: str) -> bytes:
     return b"bearer " + token.encode()
 
 
-def signed(*, key: Any = KEY.private_key_pem, algorithm: str = "ES256", **changes: Any) -> str:
+def signed(
+    *, key: str = KEY.private_key_pem, algorithm: str = "ES256", **changes: float | str
+) -> str:
     claims = {"iss": changes.get("iss", KEY.team_id), "iat": changes.get("iat", NOW)}
     headers = {"kid": changes.get("kid", KEY.key_id)}
     return jwt.encode(claims, key, algorithm=algorithm, headers=headers)

@@ -4,7 +4,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import final
 
 import pytest
 
@@ -18,7 +18,9 @@ from apns_simulator import (
     Temper,
     make_provider_key,
 )
-from tests.apns_simulator.h2_client import H2Client, connected
+from apns_simulator.server import _Protocol
+from tests.apns_simulator.h2_client import connected
+from tests.apns_simulator.raw_client import make_simulator
 
 Runner = SimulatorThread | SimulatorProcess
 
@@ -84,19 +86,19 @@ def test_a_strange_authority_is_not_trusted(server: Runner) -> None:
 
 
 @pytest.mark.parametrize("kind", [SimulatorThread, SimulatorProcess])
-def test_configuration_and_temper_reach_the_server(kind: Any) -> None:
+def test_configuration_and_temper_reach_the_server(kind: type[Runner]) -> None:
     key = make_provider_key()
     config = SimulatorConfig(trusted_keys=key.trusted(), latency=0.05, environment="production")
-    temper = Temper(goaway_after=1, goaway_frames=(GoAway(debug_data="bye"),))
+    temper = Temper(answer_status=500)
     with kind(config, temper=temper, keep_entries=False) as server:
         with connected(server) as client:
             before = time.monotonic()
-            assert client.request(key) == 200
+            assert client.request(key) == 500
             assert time.monotonic() - before >= 0.05
         with pytest.raises(LookupError, match="trusted_keys"):
             _ = server.provider_key
         ledger = server.ledger()
-    assert (ledger.accepted_count, ledger.entries) == (1, [])
+    assert (ledger.processed_count, ledger.entries) == (1, [])
 
 
 def test_cleartext_on_request() -> None:
@@ -114,22 +116,45 @@ def test_aborts_between_processing_and_answering() -> None:
         assert server.ledger().entries[0].answered is False
 
 
+def test_an_abort_is_a_tcp_reset() -> None:
+    with SimulatorThread(tls=False) as server, connected(server, tls=False) as client:
+        assert client.request(server.provider_key) == 200
+        server.close_connections(abort=True)
+        with pytest.raises(ConnectionResetError):
+            client.wait_for_end()
+
+
+@final
+class StubTransport(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading = True
+        self.written = b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
 def test_a_client_that_does_not_read_is_not_read_either() -> None:
-    with SimulatorThread(SimulatorConfig(authentication="none")) as server:
-        context = server.client_context()
-        with (
-            socket.create_connection((server.host, server.port), timeout=10) as plain,
-            context.wrap_socket(plain, server_hostname=server.host) as secure,
-        ):
-            H2Client(secure)
-            ping = b"\x00\x00\x08\x06\x00\x00\x00\x00\x00" + b"flooding"
-            secure.settimeout(0.2)
-            with pytest.raises(TimeoutError):
-                for _ in range(10_000):
-                    secure.sendall(ping * 1000)
-            secure.settimeout(10)
-            assert secure.recv(1)
-            assert server.ledger().connections[0].pings_received > 1000
+    async def scenario() -> list[bool]:
+        transport = StubTransport()
+        protocol = _Protocol(make_simulator(), set())
+        protocol.connection_made(transport)
+        assert transport.written[3] == 4
+        seen: list[bool] = []
+        protocol.pause_writing()
+        seen.append(transport.reading)
+        protocol.resume_writing()
+        seen.append(transport.reading)
+        return seen
+
+    assert asyncio.run(scenario()) == [False, True]
 
 
 def test_a_taken_port_is_reported() -> None:

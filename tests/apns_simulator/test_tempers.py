@@ -18,12 +18,14 @@ from apns_simulator import (
     SettingsChange,
     Temper,
 )
+from apns_simulator.temper import BodyStyle
+from apns_simulator.wire import CloseKind
 from tests.apns_simulator.raw_client import RawClient, fields, make_simulator
 
 HIGHEST = 2**31 - 1
 
 
-def warm(temper: Temper, **config: Any) -> RawClient:
+def warm(temper: Temper, **config: Any) -> RawClient:  # noqa: ANN401
     """Return a client whose first request was accepted before the temper set in."""
     client = RawClient(make_simulator(**config))
     client.request()
@@ -57,7 +59,7 @@ def test_goaway_after_so_many_requests(goaway: GoAway, expected: tuple[int, int,
     assert goaways(client) == []
     assert client.request().status == 200
     assert goaways(client) == [expected]
-    assert client.connection.closed
+    assert client.is_closed()
     assert client.connection.record.goaways_sent == 1
 
 
@@ -65,7 +67,7 @@ def test_goaway_at_the_start() -> None:
     twice = (GoAway.because("BadCertificateEnvironment"), GoAway())
     client = RawClient(make_simulator(Temper(goaway_after=0, goaway_frames=twice)))
     assert goaways(client) == [(0, 0, b'{"reason": "BadCertificateEnvironment"}'), (0, 0, b"")]
-    assert client.connection.closed
+    assert client.is_closed()
     assert client.settings  # SETTINGS come first, as APNs was seen to do.
 
 
@@ -74,11 +76,11 @@ def test_later_streams_are_ignored_and_earlier_ones_answered() -> None:
     client.wait(1.0)
     answers = client.burst(10, now=1.0)
     assert [g[0] for g in goaways(client)] == [9]
-    assert not client.connection.closed
+    assert not client.is_closed()
     client.wait(2.0)
     assert [answer.status for answer in answers] == [200] * 4 + [None] * 6
     assert [answer.resets for answer in answers] == [[]] * 10
-    assert client.connection.closed
+    assert client.is_closed()
     ledger = client.simulator.ledger
     assert ledger.by_unprocessed_cause == {"above last stream id": 6}
     assert ledger.accepted_count == 5
@@ -106,7 +108,7 @@ def test_graceful_goaway_names_the_real_stream_later() -> None:
     assert client.connection.poll_timeout() == 0.05
     client.wait(0.05)
     assert [g[0] for g in goaways(client)] == [HIGHEST, 3]
-    assert client.connection.closed
+    assert client.is_closed()
 
 
 def test_goaway_at_a_command_leaves_some_unread() -> None:
@@ -128,7 +130,7 @@ def test_a_goaway_may_leave_the_connection_open() -> None:
     client = RawClient(make_simulator(Temper(goaway_after=1, goaway_close=False)))
     client.request()
     assert goaways(client)
-    assert not client.connection.closed
+    assert not client.is_closed()
 
 
 def test_only_the_first_connections_have_the_temper() -> None:
@@ -157,38 +159,38 @@ def test_dead_silence() -> None:
     assert client.request().status is None
     client.send(PingFrame(0, b"12345678"))
     assert client.pongs == []
-    assert not client.connection.closed
+    assert not client.is_closed()
     assert client.simulator.ledger.processed_count == 1
 
 
 @pytest.mark.parametrize("close_by", ["eof", "abort"])
-def test_closes_between_processing_and_answering(close_by: Any) -> None:
+def test_closes_between_processing_and_answering(close_by: CloseKind) -> None:
     client = RawClient(make_simulator(Temper(close_after_requests=2, close_by=close_by)))
     client.request()
-    assert not client.connection.closed
+    assert not client.is_closed()
     assert client.request().status is None
-    assert client.connection.closed
+    assert client.is_closed()
     assert client.connection.aborted == (close_by == "abort")
     assert [entry.answered for entry in client.simulator.ledger.entries] == [True, False]
 
 
 def test_closes_at_once() -> None:
-    assert RawClient(make_simulator(Temper(close_after_requests=0))).connection.closed
+    assert RawClient(make_simulator(Temper(close_after_requests=0))).is_closed()
 
 
 def test_closes_within_a_request() -> None:
     client = RawClient(make_simulator(Temper(close_after_bytes=200)))
     assert client.request().status is None
-    assert client.connection.closed
+    assert client.is_closed()
     assert client.connection.record.closed
     assert client.simulator.ledger.processed_count == 0
 
 
 def test_closes_within_an_answer() -> None:
     client = RawClient(make_simulator(Temper(close_after_bytes_sent=60)))
-    assert not client.connection.closed
+    assert not client.is_closed()
     client.request()
-    assert client.connection.closed
+    assert client.is_closed()
     assert 0 < len(client.received) < 100
     assert client.connection.data_to_send() == b""
 
@@ -234,7 +236,7 @@ def test_fixed_acceptance_looks_at_nothing() -> None:
 # The shape of answers
 
 
-BODIES: dict[Any, tuple[int, bool]] = {
+BODIES: dict[BodyStyle, tuple[int, bool]] = {
     "json": (1, True),
     "split": (27 + 1, True),
     "empty": (1, True),
@@ -247,7 +249,7 @@ BODIES: dict[Any, tuple[int, bool]] = {
 
 
 @pytest.mark.parametrize("style", BODIES)
-def test_body_style(style: Any) -> None:
+def test_body_style(style: BodyStyle) -> None:
     client = RawClient(make_simulator(Temper(body_style=style)))
     answer = client.request(fields("zz"))
     assert (answer.data_frames, answer.ended) == BODIES[style]
@@ -435,8 +437,8 @@ def test_a_client_that_leaves_is_answered_first() -> None:
     client = RawClient(make_simulator(latency=1.0))
     answer = client.request()
     client.send(GoAwayFrame(0))
-    assert not client.connection.closed
+    assert not client.is_closed()
     client.wait(1.0)
     assert answer.status == 200
-    assert client.connection.closed
+    assert client.is_closed()
     assert client.connection.record.goaways_received == 1
