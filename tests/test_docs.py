@@ -1,0 +1,65 @@
+"""Every marked Python block of the documentation runs, against the simulator."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import apns_asyncio.client
+import apns_core
+import apns_core.trust.tls
+from apns_core import Endpoint
+from apns_simulator import SimulatorConfig, SimulatorThread, TrustedKey, make_provider_key
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"<!-- test: (\S+) -->\n```python\n(.*?)```", re.DOTALL)
+PAGES = ("README.md", "docs/driving.md")
+
+
+BLOCKS = {
+    f"{page}:{name}": code
+    for page in PAGES
+    for name, code in BLOCK.findall((ROOT / page).read_text())
+}
+
+
+def test_every_python_block_is_marked() -> None:
+    for page in PAGES:
+        text = (ROOT / page).read_text()
+        assert text.count("```python") == len(BLOCK.findall(text)) > 0, page
+
+
+# What the simulator has accepted afterwards, and what is printed.
+EXPECTED = {
+    "README.md:send": (1, "accepted\n"),
+    "README.md:send-many": (1_000, ""),
+    "README.md:by-hand": (1, "Accepted("),
+    "docs/driving.md:sender": (0, "greeting Accepted("),
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_block_runs(
+    block: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A block says PRODUCTION and names a key file; here both lead to a simulator."""
+    key = make_provider_key()
+    key_file = tmp_path / "AuthKey_ABC123DEFG.p8"
+    key_file.touch(0o600)
+    key_file.write_text(key.private_key_pem)
+    trusted = {"ABC123DEFG": TrustedKey("DEF123GHIJ", key.public_key_pem)}
+    config = SimulatorConfig(trusted_keys=trusted)
+    with SimulatorThread(config) as simulator:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(apns_core, "PRODUCTION", Endpoint(simulator.host, simulator.port))
+        context: Callable[[], object] = simulator.client_context
+        monkeypatch.setattr(apns_asyncio.client, "client_context", context)
+        monkeypatch.setattr(apns_core.trust.tls, "client_context", context)
+        exec(compile(BLOCKS[block], block, "exec"), {"__name__": "__main__"})  # noqa: S102
+        accepted, printed = EXPECTED[block]
+        assert simulator.ledger().accepted_count == accepted
+    assert printed in capsys.readouterr().out
