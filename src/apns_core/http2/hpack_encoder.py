@@ -1,22 +1,25 @@
 """HPACK encoding (RFC 7541) by a policy, field by field, that never lets the table thrash.
 
 An encoder decides what to insert. Most insert all they see, so that values which never come again
-push out those which always do. Here a table says what each field deserves, and an insertion may
-push out only what has gone stale:
+push out those which always do. Here a table says what each field deserves, and what is in use is
+never pushed out to make room:
 
-- ``INCREMENTAL``: the value repeats. Inserted while there is free space, then one octet a request.
-- ``ROTATING``: like it, but one value at a time is in use, and it is worth any others: inserting
-  a new value makes the old one stale and may push out anything.
+- ``INCREMENTAL``: the value repeats. Inserted while there is room, then one octet a request.
+- ``ROTATING``: like it, but one value is in use for a long time, then another, and it is worth all
+  others: it gets its room, and starts a new era of the table. For one name of a policy at most.
 - ``SEED``: only the name repeats. Inserted once, with its first value, for the sake of the name,
   and only into the first three quarters of the table: with a small one, seeds are given up first.
 - ``WITHOUT``: neither repeats, or the name is in the static table. Never inserted.
 
-An entry is stale when nothing has used it for a whole rotation: ROTATING values are the only
-clock an encoder has. An entry that does not fit is sent as a literal, request for request.
+An *era* lasts from one ROTATING value, or one table size, to the next. Only what was inserted in it
+is referred to and counts as room taken; the rest lies at the old end of the table and drops out as
+the new comes in. So what no longer repeats is forgotten in time, and every era settles once each
+value was seen: what fits is indexed, the rest is sent as literals.
 
 All literals are raw. Huffman coding of a device's path would save 21 octets for 14 µs of CPU.
 """
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import Final, final
@@ -43,18 +46,6 @@ class Indexing(Enum):
     WITHOUT = auto()
 
 
-class _Entry:
-    __slots__ = ("epoch", "field", "number", "size")
-
-    def __init__(self, field: Field, number: int, epoch: int) -> None:
-        self.field = field
-        self.number = number
-        """Insertions before this one; turns into an index when it is written."""
-        self.epoch = epoch
-        """The rotation in which it was last used."""
-        self.size = len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
-
-
 @final
 class HpackEncoder:
     """The encoding side of one connection."""
@@ -63,10 +54,10 @@ class HpackEncoder:
         "_by_field",
         "_by_name",
         "_entries",
-        "_epoch",
         "_inserted",
         "_policy",
         "_size",
+        "_size_in_use",
         "_smallest_update",
         "_table_size",
         "generation",
@@ -75,12 +66,13 @@ class HpackEncoder:
     def __init__(self, policy: Mapping[bytes, Indexing]) -> None:
         """``policy`` names each field that repeats; a field outside it is WITHOUT."""
         self._policy = policy
-        self._entries: list[_Entry] = []  # oldest first
-        self._by_field: dict[Field, _Entry] = {}
-        self._by_name: dict[bytes, _Entry] = {}
-        self._inserted = 0
+        self._entries: deque[Field] = deque()  # oldest first
         self._size = 0
-        self._epoch = 0
+        # What this era has inserted: the number of insertions before it, which gives its index.
+        self._by_field: dict[Field, int] = {}
+        self._by_name: dict[bytes, int] = {}
+        self._size_in_use = 0
+        self._inserted = 0
         self._table_size = DEFAULT_HEADER_TABLE_SIZE
         self._smallest_update: int | None = None
         self.generation = 0
@@ -97,22 +89,28 @@ class HpackEncoder:
     @property
     def entries(self) -> tuple[Field, ...]:
         """The dynamic table, newest first, as RFC 7541 §2.3.2 numbers it."""
-        return tuple(entry.field for entry in reversed(self._entries))
+        return tuple(reversed(self._entries))
 
     def set_peer_limit(self, size: int) -> None:
         """Take over the peer's SETTINGS_HEADER_TABLE_SIZE; the next block announces our choice."""
         size = min(size, _MAX_TABLE_SIZE)
         if size == self._table_size:
             return
-        # "the smallest maximum table size that occurs in that interval MUST be signaled" (§4.2).
+        # "In the case that this size is changed more than once in this interval, the smallest
+        # maximum table size that occurs in that interval MUST be signaled in a dynamic table size
+        # update" (§4.2).
         if self._smallest_update is None or size < self._smallest_update:
             self._smallest_update = size
         self._table_size = size
         self._evict(size)
+        self._start_era()
         self.generation += 1
 
     def encode(self, fields: Iterable[Field]) -> bytes:
-        """Return the block of a whole request. Every call must be sent, in the order of calls."""
+        """Return the block of a whole request. Every call must be sent, in the order of calls.
+
+        Only one that leaves `generation` as it was may be kept back: it has changed nothing.
+        """
         parts: list[bytes] = []
         if self._smallest_update is not None:
             if self._smallest_update < self._table_size:
@@ -132,80 +130,66 @@ class HpackEncoder:
         if index is not None:
             return _integer(index, 0x80, 0x7F)
         indexing = self._policy.get(name, Indexing.WITHOUT)
-        if indexing is Indexing.WITHOUT:
-            return self._name(name, 0x00, 0x0F) + literal_string(value)
-        entry = self._by_field.get(field)
-        if entry is not None and indexing is not Indexing.SEED:
-            entry.epoch = self._epoch
-            return _integer(self._index(entry), 0x80, 0x7F)
-        if self._make_room(field, indexing):
+        number = self._by_field.get(field)
+        if number is not None and indexing is not Indexing.SEED:
+            return _integer(self._index(number), 0x80, 0x7F)
+        if self._make_room(name, value, indexing):
             # The name is written before the entry is inserted: it may refer to what goes.
             head = self._name(name, 0x40, 0x3F)
             self._insert(field)
-            return head + literal_string(value)
-        return self._name(name, 0x00, 0x0F) + literal_string(value)
+        else:
+            head = self._name(name, 0x00, 0x0F)
+        return head + literal_string(value)
 
-    def _make_room(self, field: Field, indexing: Indexing) -> bool:
-        """Decide whether ``field`` is inserted; where it rotates, retire the value before it."""
-        name = field[0]
-        size = len(name) + len(field[1]) + ENTRY_OVERHEAD
-        if indexing is Indexing.ROTATING:
-            if size > self._table_size:
-                return False
-            self._epoch += 1
-            previous = self._by_name.get(name)
-            if previous is not None:
-                previous.epoch = _SUPERSEDED
-            return True
+    def _make_room(self, name: bytes, value: bytes, indexing: Indexing) -> bool:
+        """Decide whether a field is inserted; where it ends an era, start the next."""
+        if indexing is Indexing.WITHOUT:
+            return False
         limit = self._table_size
         if indexing is Indexing.SEED:
             if name in self._by_name:
                 return False
             limit = limit * _SEED_SHARE[0] // _SEED_SHARE[1]
-        excess = self._size + size - limit
-        for entry in self._entries:
-            if excess <= 0 or entry.epoch >= self._epoch - 1:
-                break
-            excess -= entry.size
-        return excess <= 0
+        size = len(name) + len(value) + ENTRY_OVERHEAD
+        fits = self._size_in_use + size <= limit
+        if indexing is Indexing.ROTATING and size <= limit and (not fits or name in self._by_name):
+            self._start_era()
+            return True
+        return fits
 
     def _name(self, name: bytes, pattern: int, mask: int) -> bytes:
         """Write a literal's first octets with the name by index where one is known (§6.2)."""
         index = _STATIC_NAMES.get(name)
         if index is None:
-            entry = self._by_name.get(name)
-            if entry is None:
+            number = self._by_name.get(name)
+            if number is None:
                 return bytes((pattern,)) + literal_string(name)
-            if entry.epoch != _SUPERSEDED:
-                entry.epoch = self._epoch
-            index = self._index(entry)
+            index = self._index(number)
         return _integer(index, pattern, mask)
 
-    def _index(self, entry: _Entry) -> int:
-        return len(STATIC_TABLE) + self._inserted - entry.number
+    def _index(self, number: int) -> int:
+        return len(STATIC_TABLE) + self._inserted - number
 
     def _insert(self, field: Field) -> None:
-        entry = _Entry(field, self._inserted, self._epoch)
-        self._evict(self._table_size - entry.size)
-        self._entries.append(entry)
-        self._by_field[field] = entry
-        self._by_name[field[0]] = entry
+        size = len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
+        self._evict(self._table_size - size)
+        self._entries.append(field)
+        self._size += size
+        self._size_in_use += size
+        self._by_field[field] = self._by_name[field[0]] = self._inserted
         self._inserted += 1
-        self._size += entry.size
         self.generation += 1
 
+    def _start_era(self) -> None:
+        self._by_field.clear()
+        self._by_name.clear()
+        self._size_in_use = 0
+
     def _evict(self, target: int) -> None:
-        count = 0
-        while self._size > target and count < len(self._entries):
-            entry = self._entries[count]
-            self._size -= entry.size
-            count += 1
-            # A newer entry of the same name stays known.
-            if self._by_field.get(entry.field) is entry:
-                del self._by_field[entry.field]
-            if self._by_name.get(entry.field[0]) is entry:
-                del self._by_name[entry.field[0]]
-        del self._entries[:count]
+        """Drop the oldest entries as the peer does (§4.3, §4.4): all of them of former eras."""
+        while self._size > target:
+            name, value = self._entries.popleft()
+            self._size -= len(name) + len(value) + ENTRY_OVERHEAD
 
 
 def literal_string(octets: bytes) -> bytes:
@@ -228,9 +212,6 @@ def _integer(value: int, pattern: int, mask: int) -> bytes:
     octets.append(value)
     return bytes(octets)
 
-
-_SUPERSEDED: Final = -2
-"""Older than any rotation that could still count as recent."""
 
 _LENGTHS: Final = tuple(bytes((length,)) for length in range(0x7F))
 # The lowest index of a field and of a name: `setdefault` in rising order keeps it.
