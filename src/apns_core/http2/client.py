@@ -9,7 +9,7 @@ One object a request: the caller makes a `Stream` (or a subclass with fields of 
 client fills it in and gives the same object back.
 """
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct
@@ -46,7 +46,7 @@ from apns_core.http2.settings import (
     PeerSettings,
     parse_settings,
 )
-from apns_core.http2.stream import COMPLETE, LOST, MALFORMED, NOT_PROCESSED, OPEN, RESET, Stream
+from apns_core.http2.stream import COMPLETE, LOST, MALFORMED, NOT_PROCESSED, RESET, Stream
 
 __all__ = [
     "Client",
@@ -150,7 +150,8 @@ class Client:
         ]
         self._output_size = sum(map(len, self._output))
         self._unsent_replies = 0
-        self._sendable: deque[Stream] = deque()
+        # Streams with unsent octets and a window above 0, and no others: by id, first come first.
+        self._sendable: OrderedDict[int, Stream] = OrderedDict()
         self._held_back_frames = 0
         self._window_updates = 0
         self._partial = bytearray()
@@ -161,11 +162,12 @@ class Client:
         self._settings_unacknowledged = 1
         self._last_stream_id = _HIGHEST_STREAM_ID
         self._ping_payload = 0
-        self._ping_wanted = False
         self._ping_outstanding = False
-        self._abandoned: list[Stream] = []
-        self._abandoned_before_ping: list[Stream] = []
-        self._reset_ids: deque[int] = deque(maxlen=MAX_RESET_MEMORY)
+        # Ids, not streams: a cancelled stream belongs to its caller again.
+        self._abandoned: set[int] = set()
+        self._abandoned_before_ping: set[int] = set()
+        self._reset_ids: OrderedDict[int, None] = OrderedDict()
+        self._promises: list[ReceiveWindow] = []
 
     # ── inputs ──
 
@@ -208,7 +210,7 @@ class Client:
             if size:
                 stream.unsent = body
                 if self.peer.initial_window_size > 0:
-                    self._sendable.append(stream)
+                    self._sendable[stream_id] = stream
             else:
                 stream.end_stream_sent = True
 
@@ -216,20 +218,27 @@ class Client:
         """Reset an open stream (CANCEL). No event follows; it stays open until the peer knows.
 
         Until a frame that ends it, or the answer to a PING sent after the reset, the stream
-        counts in `open_streams`: the server may still be counting it.
+        counts in `open_streams`: the server may still be counting it. A stream that is not open
+        on this connection is left alone.
         """
-        if stream.end != OPEN or stream.abandoned or self.closed:
+        stream_id = stream.stream_id
+        if self._streams.get(stream_id) is not stream:
             return
+        del self._streams[stream_id]
         stream.abandoned = True
-        stream.unsent = b""
-        self._reset(stream.stream_id, ErrorCode.CANCEL)
-        self._abandoned.append(stream)
-        self._ask_for_ping()
+        self._drop_unsent(stream)
+        self._reset(stream_id, ErrorCode.CANCEL)
+        self._abandoned.add(stream_id)
+        self.ping()
 
     def ping(self) -> None:
         """Send a PING unless one is unanswered; `PingAcknowledged` follows its answer."""
-        self._ping_wanted = True
-        self._ask_for_ping()
+        if self._ping_outstanding or self.closed:
+            return
+        self._ping_outstanding = True
+        self._abandoned_before_ping, self._abandoned = self._abandoned, set()
+        self._ping_payload += 1
+        self._queue(frames.ping(self._ping_payload.to_bytes(8)))
 
     def go_away(self, code: ErrorCode = ErrorCode.NO_ERROR) -> None:
         """End the connection from our side: GOAWAY is queued, every open stream is `LOST`."""
@@ -249,17 +258,17 @@ class Client:
             return
         self._now = now
         if self._partial:
-            self._partial += data
-            if len(self._partial) < self._needed:
+            if len(self._partial) + len(data) < self._needed:
+                self._partial += data
                 return
-            data = bytes(self._partial)
+            data = bytes(self._partial) + data
             self._partial.clear()
         try:
             position = self._frames(data)
         except RemoteProtocolError as error:
             self._fail(error)
             return
-        if position < len(data) and not self.closed:
+        if position < len(data):
             self._partial += data[position:]
 
     # ── outputs ──
@@ -275,6 +284,10 @@ class Client:
         self._output.clear()
         self._output_size = 0
         self._unsent_replies = 0
+        if self._promises:
+            for window in self._promises:
+                window.handed_out()
+            self._promises.clear()
         return output
 
     # ── getters ──
@@ -335,8 +348,6 @@ class Client:
             if kind < len(frames.FRAME_RULES):
                 frames.FRAME_RULES[kind].check(stream_id, length)
                 self._handlers[kind](self, flags, stream_id, data, start, position)
-                if self.closed:
-                    return end
             else:
                 # "Implementations MUST ignore and discard frames of unknown types" (§4.1).
                 self._glitch("frames of unknown types")
@@ -344,8 +355,8 @@ class Client:
         return position
 
     def _check_first_frame(self, kind: int, flags: int, data: bytes) -> None:
-        # "The server connection preface consists of a potentially empty SETTINGS frame that MUST
-        # be the first frame the server sends" (§3.4).
+        # "The server connection preface consists of a potentially empty SETTINGS frame (Section
+        # 6.5) that MUST be the first frame the server sends in the HTTP/2 connection" (§3.4).
         if kind == frames.SETTINGS and not flags & frames.ACK:
             return
         problem = "HTTP/1 text" if data.startswith(b"HTTP/") else "no SETTINGS frame"
@@ -357,15 +368,15 @@ class Client:
 
     def _on_data(self, flags: int, stream_id: int, data: bytes, start: int, end: int) -> None:
         octets = end - start
-        credit = self._received.receive(octets)
-        if credit:
-            self._queue(frames.window_update(0, credit))
+        # Counted before anything is asked of the stream: the connection's window knows no streams.
+        if credit := self._received.receive(octets):
+            self._return_credit(0, self._received, credit)
         start, end = frames.unpadded("DATA", flags, data, start, end)
         stream = self._streams.get(stream_id)
-        if stream is None:
-            self._late_frame("DATA", stream_id)
-            return
         ends = flags & frames.END_STREAM
+        if stream is None:
+            self._late_frame("DATA", stream_id, ends)
+            return
         if start == end and not ends:
             stream.empty_data += 1
             if stream.empty_data > MAX_EMPTY_DATA:
@@ -377,10 +388,6 @@ class Client:
                 )
         else:
             stream.empty_data = 0
-        if stream.abandoned:
-            if ends:
-                self._forget(stream)
-            return
         if not stream.status:
             self._stream_error(
                 stream,
@@ -391,7 +398,11 @@ class Client:
             return
         if stream.received is None:
             stream.received = ReceiveWindow(DEFAULT_WINDOW_SIZE)
-        credit = stream.received.receive(octets, stream_id)
+        try:
+            credit = stream.received.receive(octets, stream_id)
+        except RemoteProtocolError as error:
+            self._stream_error(stream, error)
+            return
         if start < end:
             stream.body += data[start : min(end, start + MAX_BODY_SIZE - len(stream.body))]
             if stream.expected_length is not None:
@@ -401,20 +412,11 @@ class Client:
         elif len(stream.body) >= MAX_BODY_SIZE:
             self._answer_complete(stream)
         elif credit:
-            self._queue(frames.window_update(stream_id, credit))
+            self._return_credit(stream_id, stream.received, credit)
 
     def _on_headers(self, flags: int, stream_id: int, data: bytes, start: int, end: int) -> None:
         if flags & (frames.PADDED | frames.PRIORITY_FIELDS):
             start, end = frames.unpadded("HEADERS", flags, data, start, end)
-            if flags & frames.PRIORITY_FIELDS:
-                start += _PRIORITY_SIZE
-                if start > end:
-                    raise RemoteProtocolError(
-                        ErrorCode.FRAME_SIZE_ERROR,
-                        "HEADERS too short for its priority",
-                        "RFC 9113 §6.2",
-                        stream_id,
-                    )
         if flags & frames.END_HEADERS:
             self._on_block(stream_id, data[start:end], flags)
         else:
@@ -447,16 +449,13 @@ class Client:
             self._on_block(stream_id, block, self._block_flags)
 
     def _on_block(self, stream_id: int, block: bytes, flags: int) -> None:
-        # Decoded whatever becomes of the stream: "A receiver MUST decompress the field block" to
-        # keep the compression state (§4.3).
+        # "An endpoint receiving HEADERS, PUSH_PROMISE, or CONTINUATION frames needs to reassemble
+        # field blocks and perform decompression even if the frames are to be discarded" (§4.3).
         fields = self._decoder.decode(block)
         stream = self._streams.get(stream_id)
         ends = flags & frames.END_STREAM
         if stream is None:
-            self._late_frame("HEADERS", stream_id)
-        elif stream.abandoned:
-            if ends:
-                self._forget(stream)
+            self._late_frame("HEADERS", stream_id, ends)
         else:
             try:
                 if stream.status:
@@ -483,11 +482,11 @@ class Client:
                     ErrorCode.ENHANCE_YOUR_CALM,
                 )
             return
-        if len(fields) > 2 or not ends:
-            # Optimisation (benchmark: receive): an accepted push has a status, an id and no body.
-            stream.expected_length = content_length(fields)
         stream.status = status
         stream.fields = fields
+        # Optimisation (benchmark: receive): an accepted push has a status, an id and no body.
+        if not ends or len(fields) > 2 or fields[-1][0] == b"content-length":
+            stream.expected_length = content_length(fields)
         if ends:
             self._finish(stream)
 
@@ -499,11 +498,11 @@ class Client:
         del flags, end
         stream = self._streams.get(stream_id)
         if stream is None:
-            # APNs resets a stream that fell victim to a lower limit twice, with codes 7 and 5.
+            # APNs resets a stream that fell victim to a lower limit twice, with codes 7 and 5;
+            # nginx resets one that it has answered before it has read the request's body.
             self._refuse_idle("RST_STREAM", stream_id)
             self._glitch("RST_STREAM on closed streams")
-        elif stream.abandoned:
-            self._forget(stream)
+            self._close_abandoned(stream_id)
         else:
             (stream.error_code,) = _CODE.unpack_from(data, start)
             # A final status decides, even if its body never comes.
@@ -518,17 +517,33 @@ class Client:
         was = self.peer.initial_window_size
         self.peer.apply(entries)
         self.settings_received = True
-        self.encoder.set_peer_limit(self.peer.header_table_size)
-        if self.peer.initial_window_size > was:
-            # §6.9.2: the change applies to every stream, so some may go on.
-            self._sendable = deque(
-                stream
-                for stream in self._streams.values()
-                if stream.unsent and self._stream_window(stream) > 0
-            )
+        for identifier, value in entries:
+            # One by one: the encoder owes the peer the smallest of several (RFC 7541 §4.2).
+            if identifier == HEADER_TABLE_SIZE:
+                self.encoder.set_peer_limit(value)
+        if self.peer.initial_window_size != was:
+            self._adjust_windows()
         self._reply(SETTINGS_ACK)
         self._glitch("SETTINGS frames")
         self.events.append(SettingsReceived())
+
+    def _adjust_windows(self) -> None:
+        """Apply a new initial window to all open streams, some of which may go on or must wait."""
+        self._sendable.clear()
+        for stream_id, stream in self._streams.items():
+            window = self._stream_window(stream)
+            # "An endpoint MUST treat a change to SETTINGS_INITIAL_WINDOW_SIZE that causes any
+            # flow-control window to exceed the maximum size as a connection error (Section 5.4.1)
+            # of type FLOW_CONTROL_ERROR" (§6.9.2).
+            if window > MAX_WINDOW_SIZE:
+                raise RemoteProtocolError(
+                    ErrorCode.FLOW_CONTROL_ERROR,
+                    "an initial window that takes a stream's beyond 2^31-1",
+                    "RFC 9113 §6.9.2",
+                    stream_id,
+                )
+            if stream.unsent and window > 0:
+                self._sendable[stream_id] = stream
 
     def _on_settings_ack(self, length: int) -> None:
         if length:
@@ -546,10 +561,11 @@ class Client:
         self, flags: int, stream_id: int, data: bytes, start: int, end: int
     ) -> None:
         del flags, data, start, end
-        # "A client that has set [ENABLE_PUSH] to 0 ... MUST treat the receipt of a PUSH_PROMISE
-        # frame as a connection error of type PROTOCOL_ERROR" (§8.4).
+        # "PUSH_PROMISE MUST NOT be sent if the SETTINGS_ENABLE_PUSH setting of the peer endpoint is
+        # set to 0" (§6.6). Our SETTINGS go before any request that a push could belong to, so none
+        # can have been sent before they arrived.
         raise RemoteProtocolError(
-            ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE with push disabled", "RFC 9113 §8.4", stream_id
+            ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE with push disabled", "RFC 9113 §6.6", stream_id
         )
 
     def _on_ping(self, flags: int, stream_id: int, data: bytes, start: int, end: int) -> None:
@@ -565,12 +581,11 @@ class Client:
 
     def _on_ping_answer(self) -> None:
         self._ping_outstanding = False
-        for stream in self._abandoned_before_ping:
-            self._forget(stream)
-        self._abandoned_before_ping = []
+        self.open_streams -= len(self._abandoned_before_ping)
+        self._abandoned_before_ping.clear()
         self.events.append(PingAcknowledged())
         if self._abandoned:
-            self._ask_for_ping()
+            self.ping()
 
     def _on_goaway(self, flags: int, stream_id: int, data: bytes, start: int, end: int) -> None:
         del flags, stream_id
@@ -596,12 +611,11 @@ class Client:
         self._glitch("GOAWAY frames")
         debug_data = data[start + _GOAWAY_FIELDS.size : end]
         self.events.append(GoAwayReceived(last_stream_id, code, debug_data))
-        # Ids rise with the order of the dict: walk back from the newest.
         for unprocessed in _above(self._streams, last_stream_id):
-            if unprocessed.abandoned:
-                self._forget(unprocessed)
-            else:
-                self._close_stream(unprocessed, COMPLETE if unprocessed.status else NOT_PROCESSED)
+            self._close_stream(unprocessed, COMPLETE if unprocessed.status else NOT_PROCESSED)
+        for abandoned in self._abandoned | self._abandoned_before_ping:
+            if abandoned > last_stream_id:
+                self._close_abandoned(abandoned)
 
     def _on_window_update(
         self, flags: int, stream_id: int, data: bytes, start: int, end: int
@@ -616,15 +630,11 @@ class Client:
                 ErrorCode.ENHANCE_YOUR_CALM, "a flood of WINDOW_UPDATE", "RFC 9113 §10.5"
             )
         if not stream_id:
-            # §6.9.1: "a receiver MUST treat ... a flow-control window increment of 0 as ...
-            # an error on the connection flow-control window MUST be treated as a connection error".
             self.window += self._increment(increment, self.window, 0)
             return
         stream = self._streams.get(stream_id)
         if stream is None:
             self._refuse_idle("WINDOW_UPDATE", stream_id)
-            return
-        if stream.abandoned:
             return
         window = self._stream_window(stream)
         try:
@@ -633,7 +643,7 @@ class Client:
             self._stream_error(stream, error)
             return
         if stream.unsent and window <= 0 < window + increment:
-            self._sendable.append(stream)
+            self._sendable[stream_id] = stream
 
     # ── the ends of streams and of the connection ──
 
@@ -654,7 +664,6 @@ class Client:
 
     def _answer_complete(self, stream: Stream) -> None:
         """All that we want of the response is here; tell the server to stop."""
-        stream.unsent = b""
         self._reset(stream.stream_id, ErrorCode.CANCEL)
         self._close_stream(stream, COMPLETE)
 
@@ -665,22 +674,23 @@ class Client:
         self._close_stream(stream, COMPLETE if stream.status else MALFORMED)
 
     def _close_stream(self, stream: Stream, end: int) -> None:
-        self._forget(stream)
+        del self._streams[stream.stream_id]
+        self.open_streams -= 1
+        if stream.unsent:
+            self._drop_unsent(stream)
         stream.end = end
         self.events.append(stream)
 
-    def _forget(self, stream: Stream) -> None:
-        if self._streams.pop(stream.stream_id, None) is not None:
-            self.open_streams -= 1
-            if stream.unsent:
-                stream.unsent = b""
-                self._discard_sendable(stream)
+    def _drop_unsent(self, stream: Stream) -> None:
+        stream.unsent = b""
+        self._sendable.pop(stream.stream_id, None)
 
-    def _discard_sendable(self, stream: Stream) -> None:
-        try:
-            self._sendable.remove(stream)
-        except ValueError:
-            return
+    def _close_abandoned(self, stream_id: int) -> None:
+        """The peer has closed this stream too, if it is one that we have cancelled."""
+        for ids in (self._abandoned, self._abandoned_before_ping):
+            if stream_id in ids:
+                ids.remove(stream_id)
+                self.open_streams -= 1
 
     def _fail(self, error: RemoteProtocolError) -> None:
         """A connection error (§5.4.1): GOAWAY says why, then nothing is read any more."""
@@ -696,27 +706,30 @@ class Client:
         self._streams.clear()
         self.open_streams = 0
         for stream in streams:
-            if not stream.abandoned:
-                stream.unsent = b""
-                stream.end = COMPLETE if stream.status else LOST
-                stream.error = stream.error or error
-                self.events.append(stream)
-        self._abandoned = []
-        self._abandoned_before_ping = []
+            stream.unsent = b""
+            stream.end = COMPLETE if stream.status else LOST
+            stream.error = error
+            self.events.append(stream)
+        self._abandoned.clear()
+        self._abandoned_before_ping.clear()
         self.events.append(ConnectionEnded(error))
 
-    def _late_frame(self, frame: str, stream_id: int) -> None:
+    def _late_frame(self, frame: str, stream_id: int, ends: int) -> None:
         """DATA or HEADERS for a stream that is gone, or that never was."""
         self._refuse_idle(frame, stream_id)
         self._glitch("frames on closed streams")
-        # §5.1: "An endpoint MUST ignore frames that it receives on closed streams after it has
-        # sent a RST_STREAM frame."
+        if ends:
+            self._close_abandoned(stream_id)
+        # Where we have reset it, "An endpoint MUST minimally process and then discard any frames it
+        # receives in this state" (§5.1, closed): the peer may have sent them before it knew.
         if stream_id not in self._reset_ids:
-            self._reset(stream_id, ErrorCode.STREAM_CLOSED)
+            self._remember_reset(stream_id)
+            self._reply(frames.rst_stream(stream_id, ErrorCode.STREAM_CLOSED))
 
     def _refuse_idle(self, frame: str, stream_id: int) -> None:
-        # §5.1, idle: "Receiving any frame other than HEADERS or PRIORITY on a stream in this state
-        # MUST be treated as a connection error of type PROTOCOL_ERROR"; HEADERS would be push.
+        # "Receiving any frame other than HEADERS or PRIORITY on a stream in this state MUST be
+        # treated as a connection error (Section 5.4.1) of type PROTOCOL_ERROR" (§5.1, idle). A
+        # server's HEADERS may not open a stream either: that is PUSH_PROMISE's part.
         if stream_id >= self.next_stream_id or not stream_id & 1:
             raise RemoteProtocolError(
                 ErrorCode.PROTOCOL_ERROR, f"{frame} on an idle stream", "RFC 9113 §5.1", stream_id
@@ -744,29 +757,31 @@ class Client:
     def _flush_bodies(self, max_bytes: int) -> None:
         sendable = self._sendable
         while sendable and self.window > 0 and self._output_size < max_bytes:
-            stream = sendable[0]
+            stream_id, stream = next(iter(sendable.items()))
             body = stream.unsent
-            size = min(
-                len(body), self._stream_window(stream), self.window, self.peer.max_frame_size
-            )
-            if size <= 0:
-                sendable.popleft()
-                continue
+            window = self._stream_window(stream)
+            size = min(len(body), window, self.window, self.peer.max_frame_size)
             part, stream.unsent = body[:size], body[size:]
             flags = 0 if stream.unsent else frames.END_STREAM
-            self._queue(_HEAD(size >> 8, size & 0xFF, frames.DATA, flags, stream.stream_id) + part)
+            self._queue(_HEAD(size >> 8, size & 0xFF, frames.DATA, flags, stream_id) + part)
             self.window -= size
             stream.credit -= size
             self._held_back_frames += 1
             if not stream.unsent:
                 stream.end_stream_sent = True
-                sendable.popleft()
+                del sendable[stream_id]
+            elif size == window:
+                del sendable[stream_id]
 
     def _stream_window(self, stream: Stream) -> int:
         """Octets of DATA that one stream may send; negative where §6.9.2 has made it so."""
         return self.peer.initial_window_size + stream.credit
 
     def _increment(self, increment: int, window: int, stream_id: int) -> int:
+        # "A receiver MUST treat the receipt of a WINDOW_UPDATE frame with a flow-control window
+        # increment of 0 as a stream error (Section 5.4.2) of type PROTOCOL_ERROR; errors on the
+        # connection flow-control window MUST be treated as a connection error (Section 5.4.1)"
+        # (§6.9).
         if not increment:
             raise RemoteProtocolError(
                 ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE by 0", "RFC 9113 §6.9", stream_id
@@ -780,18 +795,18 @@ class Client:
             )
         return increment
 
-    def _ask_for_ping(self) -> None:
-        if self._ping_outstanding or self.closed:
-            return
-        self._ping_outstanding = True
-        self._ping_wanted = False
-        self._abandoned_before_ping, self._abandoned = self._abandoned, []
-        self._ping_payload += 1
-        self._queue(frames.ping(self._ping_payload.to_bytes(8)))
-
     def _reset(self, stream_id: int, code: ErrorCode) -> None:
-        self._reset_ids.append(stream_id)
+        self._remember_reset(stream_id)
         self._queue(frames.rst_stream(stream_id, code))
+
+    def _remember_reset(self, stream_id: int) -> None:
+        self._reset_ids[stream_id] = None
+        if len(self._reset_ids) > MAX_RESET_MEMORY:
+            self._reset_ids.popitem(last=False)
+
+    def _return_credit(self, stream_id: int, window: ReceiveWindow, credit: int) -> None:
+        self._queue(frames.window_update(stream_id, credit))
+        self._promises.append(window)
 
     def _reply(self, frame: bytes) -> None:
         self._unsent_replies += 1
@@ -806,7 +821,7 @@ class Client:
         self._output_size += len(frame)
 
     def _glitch(self, what: str) -> None:
-        self._glitches.spend(what, self._now)
+        self._glitches.spend(what, self._now, self.next_stream_id >> 1)
 
     # Indexed by frame type, beside frames.FRAME_RULES.
     _handlers = (
@@ -824,6 +839,7 @@ class Client:
 
 
 def _above(streams: dict[int, Stream], last_stream_id: int) -> list[Stream]:
+    # Ids rise with the order of the dict: walk back from the newest.
     above: list[Stream] = []
     for stream_id in reversed(streams):
         if stream_id <= last_stream_id:
@@ -833,6 +849,5 @@ def _above(streams: dict[int, Stream], last_stream_id: int) -> list[Stream]:
     return above
 
 
-_PRIORITY_SIZE: Final = 5
 _HEAD: Final = frames.FRAME_HEAD.pack
 _READ_HEAD: Final = frames.FRAME_HEAD.unpack_from

@@ -21,22 +21,24 @@ class ReceiveWindow:
     forgets one leaks window until the connection stands still.
     """
 
-    __slots__ = ("_threshold", "size", "unreturned")
+    __slots__ = ("_promised", "_threshold", "size", "unreturned")
 
     def __init__(self, size: int) -> None:
         self.size = size
         """Octets granted when nothing is outstanding."""
         self.unreturned = 0
         """Octets received for which no credit has been returned yet."""
+        self._promised = 0
         self._threshold = size // _CREDIT_SHARE
 
     def receive(self, octets: int, stream_id: int = 0) -> int:
         """Count ``octets`` of DATA; return the increment that is now due, or 0.
 
-        Raises RemoteProtocolError where the peer sent more than it was granted.
+        The peer may use what is due only after `handed_out`. Raises RemoteProtocolError where it
+        sent more than it was granted.
         """
         self.unreturned += octets
-        if self.unreturned > self.size:
+        if self.unreturned + self._promised > self.size:
             raise RemoteProtocolError(
                 ErrorCode.FLOW_CONTROL_ERROR,
                 f"DATA beyond a window of {self.size} octets",
@@ -46,4 +48,9 @@ class ReceiveWindow:
         if self.unreturned <= self._threshold:
             return 0
         due, self.unreturned = self.unreturned, 0
+        self._promised += due
         return due
+
+    def handed_out(self) -> None:
+        """Note that the WINDOW_UPDATE frames for all that was due are on their way."""
+        self._promised = 0

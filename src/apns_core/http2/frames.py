@@ -107,21 +107,31 @@ FRAME_RULES: Final[tuple[FrameRule, ...]] = (
 
 
 def unpadded(frame: str, flags: int, data: bytes, start: int, end: int) -> tuple[int, int]:
-    """Where the contents of ``data[start:end]`` lie once padding is taken off (RFC 9113 §6.1)."""
-    if not flags & PADDED:
-        return start, end
-    if start == end:
+    """Where the contents of DATA or HEADERS lie in ``data[start:end]`` (RFC 9113 §6.1, §6.2).
+
+    What may go before them, a pad length and a priority, and the padding after them are left out.
+    """
+    padding = 0
+    contents = start
+    if flags & PADDED:
+        contents += 1
+    if flags & PRIORITY_FIELDS and frame == "HEADERS":
+        contents += _PRIORITY_SIZE
+    if contents > end:
+        # On HEADERS it must be a connection error, on DATA it may: "an endpoint MAY choose to treat
+        # a stream error as a connection error" (§5.4.1).
         raise RemoteProtocolError(
-            ErrorCode.FRAME_SIZE_ERROR, f"padded {frame} without a pad length", "RFC 9113 §6.1"
+            ErrorCode.FRAME_SIZE_ERROR, f"{frame} too short for its flags", "RFC 9113 §4.2"
         )
+    if flags & PADDED:
+        padding = data[start]
     # "If the length of the padding is the length of the frame payload or greater, the recipient
-    # MUST treat this as a connection error of type PROTOCOL_ERROR."
-    contents_end = end - data[start]
-    if contents_end <= start:
+    # MUST treat this as a connection error (Section 5.4.1) of type PROTOCOL_ERROR" (§6.1).
+    if contents + padding > end:
         raise RemoteProtocolError(
             ErrorCode.PROTOCOL_ERROR, f"{frame} with more padding than payload", "RFC 9113 §6.1"
         )
-    return start + 1, contents_end
+    return contents, end - padding
 
 
 def settings(entries: tuple[tuple[int, int], ...]) -> bytes:
@@ -150,6 +160,7 @@ def goaway(last_stream_id: int, code: int) -> bytes:
     return _GOAWAY.pack(0, 8, GOAWAY, 0, 0, last_stream_id, code)
 
 
+_PRIORITY_SIZE: Final = 5
 _SETTING: Final = Struct(">HI")
 _SHORT: Final = Struct(">HBBBII")
 _GOAWAY: Final = Struct(">HBBBIII")

@@ -93,8 +93,6 @@ class HpackDecoder:
                 field = (name, value)
                 if octet & 0x40:
                     self._insert(field)
-            if self._update_due:
-                raise _broken("no table size update after the limit fell", "RFC 7541 §4.2")
             room -= len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
             if room < 0:
                 raise RemoteProtocolError(
@@ -103,6 +101,9 @@ class HpackDecoder:
                     "RFC 9113 §10.5.1",
                 )
             fields.append(field)
+        if self._update_due:
+            # None came at the start, and none is taken after a field.
+            raise _broken("no table size update after the limit fell", "RFC 7541 §4.2")
         return fields
 
     def _lookup(self, index: int) -> Field:
@@ -117,8 +118,8 @@ class HpackDecoder:
         size = len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
         self._evict(self._table_size - size)
         # "It is not an error to attempt to add an entry that is larger than the maximum size; an
-        # attempt to add an entry larger than the maximum size causes the table to be emptied"
-        # (§4.4).
+        # attempt to add an entry larger than the maximum size causes the table to be emptied of
+        # all existing entries and results in an empty table" (§4.4).
         if size <= self._table_size:
             self._entries.append(field)
             self._size += size

@@ -36,7 +36,8 @@ MAX_EMPTY_DATA: Final = 10
 """DATA frames in a row on one stream that carry nothing and end nothing (CVE-2019-9518)."""
 
 MAX_UNSENT_REPLIES: Final = 1_000
-"""ACKs that wait for a blocked writer; nghttp2 and Envoy end the connection there too."""
+"""Frames owed to the peer's (ACKs, resets of closed streams) that wait for a blocked writer;
+nghttp2 and Envoy end the connection there too."""
 
 MAX_RESET_MEMORY: Final = 1_024
 """Ids of streams that we reset, for which a late frame is no fault of the peer."""
@@ -55,27 +56,38 @@ _GLITCH_BURST: Final = 10_000
 """Frames that are legal one by one and useless in numbers; nghttp2 allows as many at once."""
 
 _GLITCHES_PER_SECOND: Final = 330
-"""Refill. A server that probes with PING 330 times a second has other faults."""
+"""Refill, nghttp2's. A server that probes with PING 330 times a second has other faults."""
+
+_GLITCHES_PER_STREAM: Final = 4
+"""Refill by work done. APNs may answer a request with SETTINGS that lower the limit, with others
+that raise it again, and with two RST_STREAM; nginx resets each stream that it answers early."""
 
 
 @final
 class GlitchBudget:
     """A token bucket over frames that cost us work and bring nothing (CVE-2019-9512 and kin)."""
 
-    __slots__ = ("_left", "_refilled_at")
+    __slots__ = ("_left", "_refilled_at", "_streams")
 
     def __init__(self, now: float) -> None:
         self._left: float = _GLITCH_BURST
         self._refilled_at = now
+        self._streams = 0
 
-    def spend(self, what: str, now: float) -> None:
-        """Count one; raise RemoteProtocolError (ENHANCE_YOUR_CALM) where there are too many."""
+    def spend(self, what: str, now: float, streams: int) -> None:
+        """Count one, after ``streams`` were opened in all.
+
+        Raises RemoteProtocolError (ENHANCE_YOUR_CALM) where there are too many.
+        """
         self._left -= 1
         if self._left >= 0:
             return
+        # Only now: a budget that lasts costs one subtraction a frame.
         earned = (now - self._refilled_at) * _GLITCHES_PER_SECOND
+        earned += (streams - self._streams) * _GLITCHES_PER_STREAM
         self._left = min(self._left + earned, _GLITCH_BURST)
         self._refilled_at = now
+        self._streams = streams
         if self._left < 0:
             raise RemoteProtocolError(
                 ErrorCode.ENHANCE_YOUR_CALM, f"a flood of {what}", "RFC 9113 §10.5"

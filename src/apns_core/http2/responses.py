@@ -27,11 +27,11 @@ def final_status(fields: list[Field], *, ends: bool) -> int | None:
 
     ``ends`` says whether END_STREAM is set. Raises MalformedResponse.
     """
-    status = b""
+    status: bytes | None = None
     regular = False
     for name, value in fields:
         if name == b":status":
-            if status:
+            if status is not None:
                 raise MalformedResponse("a second :status", "RFC 9113 §8.3.2")
             if regular:
                 raise MalformedResponse(":status after another field", "RFC 9113 §8.3")
@@ -39,7 +39,7 @@ def final_status(fields: list[Field], *, ends: bool) -> int | None:
         else:
             regular = True
             _check_regular(name, value)
-    if not _STATUS(status):
+    if status is None or not _STATUS(status):
         raise MalformedResponse(":status is missing or no number", "RFC 9113 §8.3.2")
     if status[0] != _INFORMATIONAL:
         return int(status)
