@@ -46,7 +46,7 @@ class AnswerWriter:
     ) -> bool:
         """Send an answer; return whether its stream is over with that."""
         if not body and style != "empty":
-            self._h2.send_headers(stream_id, fields, end_stream=True)
+            self._h2.answer_without_body(stream_id, fields)
             return True
         self._h2.send_headers(stream_id, fields)
         self._waiting[stream_id] = _Body(body, style)

@@ -6,8 +6,6 @@ from typing import Final, TypeAlias, final
 
 __all__ = [
     "CONTINUATION",
-    "DATA",
-    "FRAME_SIZE_ERROR",
     "GOAWAY",
     "HEADERS",
     "PING",
@@ -19,27 +17,25 @@ __all__ = [
     "OversizedFrameError",
     "field_block_size",
     "goaway_frame",
+    "last_headers_frame",
     "rst_stream_frame",
     "settings_frame",
-    "window_update_frame",
 ]
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-DATA: Final = 0x0
 HEADERS: Final = 0x1
 RST_STREAM: Final = 0x3
 SETTINGS: Final = 0x4
 PING: Final = 0x6
 GOAWAY: Final = 0x7
-WINDOW_UPDATE: Final = 0x8
 CONTINUATION: Final = 0x9
 
 FLAG_ACK: Final = 0x1
+FLAG_END_STREAM: Final = 0x1
+FLAG_END_HEADERS: Final = 0x4
 FLAG_PADDED: Final = 0x8
 FLAG_PRIORITY: Final = 0x20
-
-FRAME_SIZE_ERROR: Final = 0x6
 
 Frame: TypeAlias = tuple[int, int, int, bytes]
 """Type, flags, stream id, and the whole frame with its 9-byte head."""
@@ -98,6 +94,11 @@ def goaway_frame(last_stream_id: int, error_code: int, debug_data: bytes) -> byt
     return _frame(GOAWAY, 0, struct.pack(">LL", last_stream_id, error_code) + debug_data)
 
 
+def last_headers_frame(stream_id: int, field_block: bytes) -> bytes:
+    """RFC 9113 section 6.2: a whole field block that ends its stream."""
+    return _frame(HEADERS, stream_id, field_block, FLAG_END_HEADERS | FLAG_END_STREAM)
+
+
 def rst_stream_frame(stream_id: int, error_code: int) -> bytes:
     """RFC 9113 section 6.4, for a stream that h2 holds to be closed or idle."""
     return _frame(RST_STREAM, stream_id, struct.pack(">L", error_code))
@@ -108,13 +109,6 @@ def settings_frame(values: Mapping[int, int]) -> bytes:
     return _frame(SETTINGS, 0, b"".join(struct.pack(">HL", *pair) for pair in values.items()))
 
 
-def window_update_frame(stream_id: int, increment: int) -> bytes:
-    """RFC 9113 section 6.9."""
-    return _frame(WINDOW_UPDATE, stream_id, struct.pack(">L", increment))
-
-
-def _frame(frame_type: int, stream_id: int, payload: bytes) -> bytes:
-    return (
-        struct.pack(">HBBBL", len(payload) >> 8, len(payload) & 0xFF, frame_type, 0, stream_id)
-        + payload
-    )
+def _frame(frame_type: int, stream_id: int, payload: bytes, flags: int = 0) -> bytes:
+    size = len(payload)
+    return struct.pack(">HBBBL", size >> 8, size & 0xFF, frame_type, flags, stream_id) + payload

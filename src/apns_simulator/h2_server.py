@@ -4,6 +4,9 @@ from typing import Final, final
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.stream import StreamClosedBy
+
+from .frames import last_headers_frame
 
 __all__ = ["H2Server"]
 
@@ -35,6 +38,17 @@ class H2Server(H2Connection):
         stream; and it counts by walking all streams at each request.
         """
         return -1
+
+    def answer_without_body(self, stream_id: int, fields: list[tuple[bytes, bytes]]) -> None:
+        """Write HEADERS that end a stream whose request was read to its end, and drop the stream.
+
+        Optimisation: this is what nearly all requests get, and h2's own way to it takes four times
+        as long. The fields go through h2's encoder, so the client's table stays in step.
+        """
+        block = self.encoder.encode(fields, huffman=False)
+        self._data_to_send += last_headers_frame(stream_id, block)
+        del self.streams[stream_id]
+        self._closed_streams[stream_id] = StreamClosedBy.SEND_END_STREAM
 
     def forget(self, stream_id: int) -> None:
         """Drop a stream that is over. h2 does so only while it counts."""

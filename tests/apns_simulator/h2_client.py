@@ -35,15 +35,20 @@ class H2Client:
 
     def request(self, key: ProviderKey, device: str = "ab") -> int:
         """Send a request and return its status."""
+        self.send(key, device)
+        response = self.wait_for(ResponseReceived)
+        assert isinstance(response, ResponseReceived)
+        return int(dict(response.headers)[b":status"])
+
+    def send(self, key: ProviderKey, device: str = "ab") -> None:
+        """Send a request and do not wait."""
         # Signed once: each signature makes another token, and that is a change of token.
         self._token = self._token or key.sign(int(time.time()))
         request: Fields = fields(device, token=self._token)
         stream_id = self._h2.get_next_available_stream_id()
         self._h2.send_headers(stream_id, request)
         self._h2.send_data(stream_id, b"{}", end_stream=True)
-        response = self.wait_for(ResponseReceived)
-        assert isinstance(response, ResponseReceived)
-        return int(dict(response.headers)[b":status"])
+        self._socket.sendall(self._h2.data_to_send())
 
     def wait_for(self, kind: type[Event]) -> Event:
         """Read until an event of that kind comes."""

@@ -116,6 +116,16 @@ def test_aborts_between_processing_and_answering() -> None:
         assert server.ledger().entries[0].answered is False
 
 
+def test_an_answer_that_is_due_later_dies_with_its_connection() -> None:
+    config = SimulatorConfig(authentication="none", latency=60.0)
+    with SimulatorThread(config) as server, connected(server) as client:
+        server.set_temper(Temper(close_after_requests=2))
+        client.send(make_provider_key())
+        client.send(make_provider_key())
+        client.wait_for_end()
+        assert [entry.answered for entry in server.ledger().entries] == [False, False]
+
+
 def test_an_abort_is_a_tcp_reset() -> None:
     with SimulatorThread(tls=False) as server, connected(server, tls=False) as client:
         assert client.request(server.provider_key) == 200

@@ -139,6 +139,12 @@ def test_without_the_temper_the_limit_stays() -> None:
     assert limits(client) == [1000]
 
 
+def test_a_refused_stream_without_data_is_reset_once() -> None:
+    client = RawClient(make_simulator(Temper(refuse_every=1)))
+    assert client.request(body=b"").resets == [REFUSED]
+    assert client.simulator.ledger.processed_count == 0
+
+
 @pytest.mark.parametrize(("every", "refused"), [(1, [True] * 6), (3, [False, False, True] * 2)])
 def test_refuses_every_so_manieth(every: int, refused: list[bool]) -> None:
     client = RawClient(make_simulator(Temper(refuse_every=every)))
