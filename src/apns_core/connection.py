@@ -165,6 +165,8 @@ class Connection(Generic[T]):
         self._started_at = now
         self._last_read = now
         self._progress_at = now
+        self._waited = 0.0
+        """Seconds without a response that streams since abandoned have taken."""
         self._ping_sent_at: float | None = None
         self._drain_deadline: float | None = None
         self._resets: deque[float] = deque(maxlen=_MAX_RESETS)
@@ -193,9 +195,10 @@ class Connection(Generic[T]):
         if ticket.place == QUEUED:
             self._submissions.finish(ticket)
         elif ticket.place == IN_FLIGHT and ticket.connection is self:
-            self._http.cancel(ticket)
+            self._abandon(ticket)
             self._submissions.finish(ticket)
-            self._leave()
+            self.in_flight -= 1
+            self._close_if_drained()
 
     def set_provider_token(self, token: ProviderToken) -> None:
         """Use ``token`` from the next request on. Raises ApiMisuse where certificates are used."""
@@ -208,6 +211,8 @@ class Connection(Generic[T]):
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Take what was read, in pieces of any size."""
+        if not data:
+            return
         self._now = self._last_read = now
         self._ping_sent_at = None
         self._http.receive_data(data, now)
@@ -240,12 +245,18 @@ class Connection(Generic[T]):
             self._submissions.end(ticket, outcome)
             self._events.append(ticket)
         elif ticket.place == IN_FLIGHT and ticket.connection is self:
-            self._http.cancel(ticket)
-            self._conclude(ticket, self._without_end(ticket, Cause.DEADLINE))
+            self._abandon(ticket)
+            if ticket.status:
+                self._on_response(ticket)
+            else:
+                self._conclude(ticket, _unanswered(ticket, Cause.DEADLINE))
             self._close_if_drained()
 
     def retire(self, now: float, cause: Cause = Cause.RETIRED) -> None:
-        """Open no more streams, wait for those in flight, then close."""
+        """Open no more streams, wait for those in flight, then close.
+
+        What is queued here is `Unprocessed` at once, as it is when the server says GOAWAY.
+        """
         self._now = now
         if self.state not in _ENDING:
             self._drain(cause)
@@ -360,11 +371,10 @@ class Connection(Generic[T]):
                 submissions.end(ticket, outcome)
                 self._events.append(ticket)
                 continue
-            ticket.place = IN_FLIGHT
             ticket.connection = self
             ticket.attempts += 1
             if not self.in_flight:
-                self._progress_at = self._now
+                self._progress_at = self._now - self._waited
             self.in_flight += 1
             http.send_request(ticket, blocks.encode(request), request.payload)
             room -= 1
@@ -381,12 +391,18 @@ class Connection(Generic[T]):
         for event in events:
             if type(event) is Ticket:
                 self._on_stream(event)  # pyright: ignore[reportUnknownArgumentType]
-            elif type(event) is http2.SettingsReceived:
+                continue
+            if type(event) is not http2.ConnectionEnded:
+                self._close_if_drained()
+            if self.state is ConnectionState.CLOSED:
+                # Drained by what came before: had the rest come later, nobody would have read it.
+                break
+            if type(event) is http2.SettingsReceived:
                 self._on_settings()
             elif type(event) is http2.GoAwayReceived:
                 self._on_goaway(event)
             elif type(event) is http2.ConnectionEnded:
-                self._on_ended(event)
+                self._on_ended(event.error)
         self._close_if_drained()
 
     def _on_stream(self, ticket: Ticket[T]) -> None:
@@ -396,15 +412,16 @@ class Connection(Generic[T]):
         elif end == NOT_PROCESSED:
             self._conclude(ticket, Unprocessed(ticket.notification, ticket.tag, Cause.GOAWAY))
         elif end == MALFORMED:
-            self._conclude(ticket, self._without_end(ticket, Cause.MALFORMED))
+            self._conclude(ticket, _unanswered(ticket, Cause.MALFORMED))
         elif end == LOST:
             cause = self._end_cause if ticket.error is None else Cause.PROTOCOL_ERROR
-            self._conclude(ticket, self._without_end(ticket, cause))
+            self._conclude(ticket, _unanswered(ticket, cause))
         else:
             self._on_reset(ticket)
 
     def _on_response(self, ticket: Ticket[T]) -> None:
         self._progress_at = self._now
+        self._waited = 0.0
         self.responses += 1
         if ticket.status == _OK:
             self._server_errors = 0
@@ -425,13 +442,17 @@ class Connection(Generic[T]):
             self._apply(Transition.TOKEN_REFUSED)
 
     def _on_reset(self, ticket: Ticket[T]) -> None:
-        if ticket.error_code == ErrorCode.REFUSED_STREAM:
+        refused = ticket.error_code == ErrorCode.REFUSED_STREAM
+        if refused:
             # "The REFUSED_STREAM error code can be included in a RST_STREAM frame to indicate that
             # the stream is being closed prior to any processing having occurred" (RFC 9113 §8.7).
             outcome: Outcome[T] = Unprocessed(ticket.notification, ticket.tag, Cause.REFUSED_STREAM)
         else:
-            outcome = self._without_end(ticket, Cause.RESET)
+            outcome = _unanswered(ticket, Cause.RESET)
         self._conclude(ticket, outcome)
+        if refused and self.in_flight >= self.limit:
+            # Caught by a limit that fell: APNs does this after a rejection, to hundreds at once.
+            return
         resets = self._resets
         if len(resets) == _MAX_RESETS and self._now - resets[0] < _RESET_PERIOD:
             self._drain(Cause.RESET)
@@ -457,32 +478,27 @@ class Connection(Generic[T]):
         self._events.append(received)
         self._drain(Cause.GOAWAY)
 
-    def _on_ended(self, event: http2.ConnectionEnded) -> None:
+    def _on_ended(self, error: RemoteProtocolError | None) -> None:
         self._apply(Transition.ENDED)
-        cause = self._end_cause if event.error is None else Cause.PROTOCOL_ERROR
-        self._events.append(ConnectionClosed(cause, event.error))
+        cause = self._end_cause if error is None else Cause.PROTOCOL_ERROR
+        self._end_queued(cause)
+        self._events.append(ConnectionClosed(cause, error))
 
     # ── ends ──
+
+    def _abandon(self, ticket: Ticket[T]) -> None:
+        """Give up on a stream, and not on learning whether the server still lives."""
+        self._http.cancel(ticket)
+        # The reset goes with a PING. A caller that gives up sooner than our clocks, time and again,
+        # would otherwise keep a dead or mute connection for good.
+        if self._ping_sent_at is None:
+            self._ping_sent_at = self._now
+        self._waited = self._now - self._progress_at
 
     def _conclude(self, ticket: Ticket[T], outcome: Outcome[T]) -> None:
         self._submissions.end(ticket, outcome)
         self._events.append(ticket)
         self.in_flight -= 1
-
-    def _leave(self) -> None:
-        """A ticket in flight was withdrawn."""
-        self.in_flight -= 1
-        self._close_if_drained()
-
-    def _without_end(self, ticket: Ticket[T], cause: Cause) -> Outcome[T]:
-        """Return the honest outcome of a stream that was left without the end of its response."""
-        if ticket.status == _OK:
-            return _accepted(ticket)
-        if ticket.status:
-            return _rejected(ticket)
-        if ticket.end_stream_sent:
-            return Unknown(ticket.notification, ticket.tag, cause)
-        return Unprocessed(ticket.notification, ticket.tag, cause)
 
     def _drain(self, cause: Cause) -> None:
         if self.state is ConnectionState.CLOSED:
@@ -491,6 +507,7 @@ class Connection(Generic[T]):
             self._drain_deadline = self._now + self._config.drain_timeout
             self._end_cause = cause
         self._apply(Transition.RETIRED)
+        self._end_queued(cause)
         self._close_if_drained()
 
     def _close_if_drained(self) -> None:
@@ -500,12 +517,22 @@ class Connection(Generic[T]):
     def _end(self, cause: Cause, code: ErrorCode = ErrorCode.NO_ERROR) -> None:
         """End from our side: GOAWAY, then nothing; what is in flight gets its outcome."""
         self._end_cause = cause
+        # From here on nothing that an answer says, such as a wedging reason, is the cause.
+        self._apply(Transition.RETIRED)
         self._http.go_away(code)
         self._take_http_events()
+        if self.state is not ConnectionState.CLOSED:
+            # The peer was first: its end is among the events that are being taken just now.
+            self._on_ended(None)
+
+    def _end_queued(self, cause: Cause) -> None:
+        """End what can never be encoded; in a shared queue it is for other connections."""
         if self._owns_submissions:
             for ticket in self._submissions.all_unfinished():
-                self._submissions.end(ticket, Unprocessed(ticket.notification, ticket.tag, cause))
-                self._events.append(ticket)
+                if ticket.place == QUEUED:
+                    outcome = Unprocessed(ticket.notification, ticket.tag, cause)
+                    self._submissions.end(ticket, outcome)
+                    self._events.append(ticket)
 
     def _apply(self, transition: Transition) -> None:
         limit = self._accounting.limit
@@ -571,6 +598,13 @@ class Connection(Generic[T]):
         if silent and self._ping_sent_at is None:
             self._ping_sent_at = now
             self._http.ping()
+
+
+def _unanswered(ticket: Ticket[T], cause: Cause) -> Unprocessed[T] | Unknown[T]:
+    """Return the honest outcome of a stream that was left without a final status."""
+    if ticket.end_stream_sent:
+        return Unknown(ticket.notification, ticket.tag, cause)
+    return Unprocessed(ticket.notification, ticket.tag, cause)
 
 
 def _accepted(ticket: Ticket[T]) -> Accepted[T]:

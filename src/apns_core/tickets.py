@@ -105,13 +105,14 @@ class Submissions(Generic[T]):
             self._pending.appendleft(ticket)
 
     def pull(self) -> Ticket[T] | None:
-        """Take the next ticket to encode; None if there is none."""
+        """Take the next ticket to encode, in flight from now on; None if there is none."""
         pending = self._pending
         while pending:
             ticket = pending.popleft()
             # One that was cancelled or has expired stays in the deque until its turn comes.
             if ticket.place == QUEUED:
                 self.queued -= 1
+                ticket.place = IN_FLIGHT
                 return ticket
         return None
 
