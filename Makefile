@@ -18,7 +18,7 @@ $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[cli,simulator]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[cli,simulator,trio]' --group dev
 	@touch $@
 
 demo: $(READY)

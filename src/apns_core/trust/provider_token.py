@@ -14,7 +14,7 @@ least: sent first at minute 40 at the latest, it is replaced by minute 60.
     token 2                          |--- new connections ---|- kept -|
 """
 
-from typing import Final, NoReturn, final
+from typing import Final, NoReturn, Protocol, final
 
 from apns_core.errors import InvalidField
 
@@ -27,6 +27,7 @@ __all__ = [
     "SIGNING_RETRY",
     "ProviderToken",
     "ProviderTokenSchedule",
+    "TokenSigner",
 ]
 
 LIFETIME: Final = 60 * 60.0
@@ -86,6 +87,14 @@ class ProviderToken:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a provider token is a credential and cannot be pickled")
+
+
+class TokenSigner(Protocol):
+    """What signs provider tokens: an `apns_core.trust.signing.TokenKey`, or a key service."""
+
+    def sign(self, issued_at: int) -> str:
+        """Return an ES256 JWT with this ``iat`` (Unix seconds)."""
+        ...
 
 
 @final
