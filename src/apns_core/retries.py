@@ -28,8 +28,8 @@ and jitter")."""
 BUDGET: Final = 500.0
 BUDGET_COST: Final = 5.0
 BUDGET_EARNED: Final = 1.0
-"""Retries of rejected notifications draw on a bucket that acceptances refill, as in the AWS SDKs:
-where everything is refused, attempts exceed notifications by at most a hundred."""
+"""Retries after 429 and 5xx draw on a bucket that acceptances refill, as in the AWS SDKs: where
+everything is refused, attempts exceed notifications by at most a hundred."""
 
 
 @final
@@ -82,6 +82,10 @@ class RetryPolicy:
         # 0 asks APNs for one attempt at delivery; how often we ask APNs is another matter.
         if expiration and self._unix_zero + at >= expiration:
             return None
+        if isinstance(outcome, Rejected) and outcome.disposition is Disposition.RETRY_LATER:
+            if self._budget < BUDGET_COST:
+                return None
+            self._budget -= BUDGET_COST
         return at
 
     def _after_unprocessed(self, ticket: Ticket[T], cause: Cause, now: float) -> float | None:
@@ -105,11 +109,10 @@ class RetryPolicy:
         disposition = rejected.disposition
         if disposition not in _RETRIED or ticket.attempts >= MAX_REJECTED_ATTEMPTS:
             return None
-        if self._budget < BUDGET_COST:
-            return None
-        self._budget -= BUDGET_COST
         if disposition is not Disposition.RETRY_LATER:
-            # The connection or its token was at fault, and another is on its way.
+            # The connection or its token was at fault, and another is on its way. That is paced by
+            # the backoff between connections: it needs no budget, which a thousand notifications
+            # caught on one connection would exceed.
             return now
         return now + max(self._delay(ticket.attempts - 1), rejected.retry_after or 0.0)
 
@@ -119,7 +122,6 @@ class RetryPolicy:
 
 _RETRIED: Final = frozenset(
     (
-        Disposition.RETRY,
         Disposition.RETRY_LATER,
         Disposition.RETRY_WITH_NEW_TOKEN,
         Disposition.RETRY_ON_NEW_CONNECTION,

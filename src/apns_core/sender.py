@@ -1,24 +1,18 @@
-"""Many connections to one endpoint: the queue, when to connect, tokens, retries. Without I/O."""
+"""Many connections to one endpoint: the queue, tokens, retries, closing. Without I/O."""
 
 import heapq
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, NewType, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
-from apns_core.accounting import ConnectionState
-from apns_core.backoff import Backoff
-from apns_core.connection import (
-    DEFAULT_CONFIG,
-    Connection,
-    ConnectionClosed,
-    ConnectionConfig,
-    GoAwayReceived,
-)
+from apns_core.commands import Command, Connect, ConnectionId, Disconnect, SignToken
+from apns_core.connection import Connection, ConnectionClosed, GoAwayReceived
 from apns_core.endpoints import Endpoint
 from apns_core.errors import ClientClosed, QueueFull
+from apns_core.links import Link, Links
 from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unprocessed
 from apns_core.reasons import FATAL_GOAWAY_REASONS, Disposition, Reason
 from apns_core.requests.request import Request
-from apns_core.retries import OnUnknown, RetryPolicy
+from apns_core.retries import RetryPolicy
+from apns_core.sender_config import DEFAULT_SENDER_CONFIG, SenderConfig
 from apns_core.tickets import DONE, QUEUED, Submissions, Ticket
 from apns_core.trust.provider_token import ProviderTokenSchedule
 
@@ -26,6 +20,7 @@ if TYPE_CHECKING:
     from random import Random
 
 __all__ = [
+    "DEFAULT_SENDER_CONFIG",
     "Command",
     "Connect",
     "ConnectionId",
@@ -36,103 +31,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-ConnectionId = NewType("ConnectionId", int)
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SenderConfig:
-    """How a sender behaves; the defaults suit APNs. Times are seconds."""
-
-    max_queued: int = 1_000
-    """Notifications that may wait to be encoded; then `Sender.room` is 0. As many again as one
-    connection may have in flight: enough never to run dry, little enough to wait in."""
-    max_connections: int = 1
-    """Connections that may be in use at once."""
-    connect_timeout: float = 20.0
-    """For name, TCP and TLS together."""
-    disconnect_timeout: float = 3.0
-    """For the farewells of HTTP/2 and TLS; a peer that is gone sends none."""
-    connect_floor: float = 1.0
-    """Between the beginnings of two connects: APNs takes churn for an attack."""
-    scale_after: float = 0.5
-    """How long the queue's head waits on capacity or window before another connection is made."""
-    surplus_after: float = 600.0
-    """How long one of several connections is idle before it is closed."""
-    on_unknown: OnUnknown = OnUnknown.REPORT
-    connection: ConnectionConfig = DEFAULT_CONFIG
-    """What each connection does."""
-
-
-DEFAULT_SENDER_CONFIG: Final = SenderConfig()
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Make a connection with TLS and ALPN ``h2``, with the name looked up afresh.
-
-    Answer with `Sender.connected` or `Sender.connect_failed`; give up at ``deadline``.
-    """
-
-    connection_id: ConnectionId
-    endpoint: Endpoint
-    deadline: float
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Disconnect:
-    """Send what `Sender.data_to_send` still has for it, close it, then tell `Sender.receive_eof`.
-
-    What closing takes beyond ``deadline`` (monotonic seconds) is cut short. If the connection is
-    still being made: stop, then tell `Sender.connect_failed`.
-    """
-
-    connection_id: ConnectionId
-    cause: Cause
-    deadline: float
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class SignToken:
-    """Sign a provider token with this ``iat``, in UNIX seconds.
-
-    Answer with `Sender.token_signed` or `Sender.signing_failed`. The key stays with the caller.
-    """
-
-    issued_at: int
-
-
-Command: TypeAlias = Connect | Disconnect | SignToken
-
-
-class _Link(Generic[T]):
-    """One connection of a sender, from the command to make it until its transport is gone."""
-
-    __slots__ = ("connection", "connection_id", "disconnecting", "proved")
-
-    def __init__(self, connection_id: ConnectionId) -> None:
-        self.connection_id = connection_id
-        self.connection: Connection[T] | None = None
-        """None while it is being made."""
-        self.disconnecting = False
-        """Whether `Disconnect` was commanded."""
-        self.proved = False
-        """Whether a response was read: only that resets the backoff."""
-
-    @property
-    def usable(self) -> bool:
-        """Whether it takes new notifications, now or when it is ready."""
-        if self.connection is None:
-            return not self.disconnecting
-        return self.connection.state in _USABLE
-
-    @property
-    def warming(self) -> bool:
-        """Whether it will take more than it takes now, by itself."""
-        return self.connection is None or self.connection.state in _WARMING
 
 
 @final
@@ -141,12 +39,13 @@ class Sender(Generic[T]):
 
     Inputs, ``now`` in monotonic seconds and never decreasing: `submit`, `cancel`, `connected`,
     `connect_failed`, `token_signed`, `signing_failed`, `receive_data`, `receive_eof`,
-    `handle_timeout`, `close`, `abort`. Outputs, to be drained after each input: `commands`,
-    `outcomes`, `data_to_send` of each connection that can be written to, `poll_timeout`. Getters:
-    `room`, `queued`, `in_flight`, `closed`, `failure`.
+    `handle_timeout`, `close`, `abort`. Outputs, to be drained after each input, in this order:
+    `data_to_send` of each connection that can be written to, `outcomes`, `commands`,
+    `poll_timeout`. Getters: `room`, `queued`, `in_flight`, `closed`, `failure`.
 
     A notification belongs to no connection until it is encoded. What was provably not acted on is
-    sent again, on whichever connection has room. It ends with one outcome, by its deadline.
+    sent again, on whichever connection has room. It ends with one outcome, by its deadline: that
+    of its last attempt, or if that was never acted on, of the last that was.
     """
 
     def __init__(
@@ -167,15 +66,14 @@ class Sender(Generic[T]):
         )
         self._submissions: Submissions[T] = Submissions()
         self._retries = RetryPolicy(rng, config.on_unknown, now=now, unix_time=unix_time)
-        self._backoff = Backoff(rng)
-        self._links: dict[ConnectionId, _Link[T]] = {}
+        self._links: Links[T] = Links(endpoint, config, rng, now=now)
         self._commands: list[Command] = []
         self._outcomes: list[Outcome[T]] = []
         # Tickets to be tried again later: (when, order, ticket).
         self._delayed: list[tuple[float, int, Ticket[T]]] = []
         self._delays = 0
-        self._next_connection_id = 1
-        self._connect_at = now
+        # What the server made of a former attempt of tickets that are tried again.
+        self._former: dict[Ticket[T], Outcome[T]] = {}
         self._now = now
         self._closing = False
         self._close_deadline: float | None = None
@@ -191,7 +89,7 @@ class Sender(Generic[T]):
         """
         if self._closing:
             raise ClientClosed("the client takes no more notifications")
-        if self.room <= 0:
+        if not self.room:
             raise QueueFull(f"{self._config.max_queued} notifications are queued")
         self._now = now
         deadline = now + self._config.connection.request_timeout
@@ -208,13 +106,14 @@ class Sender(Generic[T]):
 
         Free while it is queued. In flight its stream is reset, and the server may still act on it.
         """
-        connection = ticket.connection
-        if connection is not None:
-            connection.cancel(ticket, now)
-            self._settle(now)
-        elif ticket.place != DONE:
+        if ticket.place == DONE:
+            return
+        self._former.pop(ticket, None)
+        if ticket.connection is not None:
+            ticket.connection.cancel(ticket, now)
+        else:
             self._submissions.finish(ticket)
-            self._settle(now)
+        self._settle(now)
 
     def withdraw(self, tag: T, now: float) -> None:
         """Cancel whatever was submitted with this very ``tag`` and is still queued.
@@ -224,6 +123,7 @@ class Sender(Generic[T]):
         """
         for ticket in self._submissions.all_unfinished():
             if ticket.tag is tag and ticket.place == QUEUED:
+                self._former.pop(ticket, None)
                 self._submissions.finish(ticket)
         self._settle(now)
 
@@ -238,13 +138,16 @@ class Sender(Generic[T]):
             submissions=self._submissions,
         )
         if link.disconnecting:
+            # It was given up while it was made: the command comes again, for what there is now.
+            link.disconnecting = False
             link.connection.close(now)
         self._settle(now)
 
     def connect_failed(self, connection_id: ConnectionId, now: float) -> None:
         """Note that no connection came of `Connect`; the next attempt waits for the backoff."""
-        del self._links[connection_id]
-        self._postpone_connect(self._backoff.failed(now))
+        link = self._links[connection_id]
+        self._links.refused(link, now)
+        self._drop_commands(connection_id)
         self._settle(now)
 
     def token_signed(self, jwt: str, now: float) -> None:
@@ -274,7 +177,8 @@ class Sender(Generic[T]):
         if link.connection is not None:
             link.connection.receive_eof(now)
             self._collect(link, now)
-        del self._links[connection_id]
+        self._links.remove(link)
+        self._drop_commands(connection_id)
         self._settle(now)
 
     def handle_timeout(self, now: float) -> None:
@@ -287,7 +191,7 @@ class Sender(Generic[T]):
                 self._end_queued(ticket, Cause.DEADLINE)
         while self._delayed and self._delayed[0][0] <= now:
             self._submissions.release(heapq.heappop(self._delayed)[2], now)
-        for link in self._links.values():
+        for link in self._links:
             if link.connection is not None:
                 link.connection.handle_timeout(now)
         if self._close_deadline is not None and now >= self._close_deadline:
@@ -308,7 +212,7 @@ class Sender(Generic[T]):
         """End at once: what is in flight is `Unknown`, what is queued `Unprocessed`."""
         self._closing = True
         self._close_deadline = None
-        for link in self._links.values():
+        for link in self._links:
             if link.connection is not None:
                 link.connection.close(now)
                 self._collect(link, now)
@@ -340,8 +244,9 @@ class Sender(Generic[T]):
         connection = link.connection
         connection.observe(self._now)
         if self._schedule is not None and self._submissions.queued:
-            self._choose_token(connection, self._schedule)
+            self._choose_token(link, connection, self._schedule)
         data = connection.data_to_send(max_bytes)
+        link.observe_blocked(self._now)
         if connection.has_events:
             self._collect(link, self._now)
         return data
@@ -349,26 +254,27 @@ class Sender(Generic[T]):
     def poll_timeout(self) -> float | None:
         """Return when `handle_timeout` is due, in monotonic seconds; None if never."""
         clocks = [
-            clock
-            for link in self._links.values()
-            if link.connection is not None and (clock := link.connection.poll_timeout()) is not None
+            self._submissions.next_deadline(),
+            self._delayed[0][0] if self._delayed else None,
+            self._close_deadline if self._submissions.unfinished else None,
+            self._signing_due(),
+            self._connect_due(),
         ]
-        deadline = self._submissions.next_deadline()
-        if deadline is not None:
-            clocks.append(deadline)
-        if self._delayed:
-            clocks.append(self._delayed[0][0])
-        if self._close_deadline is not None:
-            clocks.append(self._close_deadline)
-        clocks.extend(self._planned())
-        return min(clocks, default=None)
+        clocks.extend(
+            link.connection.poll_timeout() for link in self._links if link.connection is not None
+        )
+        surplus = self._links.surplus()
+        if surplus is not None:
+            clocks.append(surplus[0])
+        return min((clock for clock in clocks if clock is not None), default=None)
 
     # ── getters ──
 
     @property
     def room(self) -> int:
         """How many notifications may be submitted now; at 0, wait for outcomes."""
-        return self._config.max_queued - self._submissions.queued
+        # What is to be sent again joins the queue without asking.
+        return max(0, self._config.max_queued - self._submissions.queued)
 
     @property
     def queued(self) -> int:
@@ -387,154 +293,133 @@ class Sender(Generic[T]):
 
     # ── what came of attempts ──
 
-    def _collect(self, link: _Link[T], now: float) -> None:
+    def _collect(self, link: Link[T], now: float) -> None:
         """Take a connection's events: outcomes are reported, or followed by another attempt."""
         self._now = now
         connection = link.connection
         if connection is None:
             return
+        again: list[Ticket[T]] = []
         for event in connection.raw_events():
             if type(event) is Ticket:
                 outcome = event.outcome  # pyright: ignore[reportUnknownMemberType]
                 if type(outcome) is Accepted:
+                    if not link.proved:
+                        self._links.prove(link)
                     self._retries.accepted()
-                    self._submissions.finish(event)
-                    self._outcomes.append(outcome)
-                else:
-                    self._after(event, connection, now)
+                    self._report(event, outcome)
+                elif outcome is not None:  # else it was cancelled meanwhile
+                    if type(outcome) is Rejected:
+                        self._on_rejected(link, connection, outcome, now)
+                    if self._try_again(event, outcome, now):
+                        again.append(event)
             elif type(event) is GoAwayReceived:
-                self._on_goaway(event)
+                self._on_goaway(link, event, now)
             elif type(event) is ConnectionClosed:
                 self._on_closed(link, event.cause, now)
-        if connection.responses and not link.proved:
-            link.proved = True
-            self._backoff.succeeded()
+        # Each goes before all others: the oldest last.
+        for ticket in reversed(again):
+            self._submissions.release(ticket, now)
 
-    def _after(self, ticket: Ticket[T], connection: Connection[T], now: float) -> None:
-        outcome = ticket.outcome
-        if outcome is None:  # cancelled meanwhile
-            return
+    def _on_rejected(
+        self, link: Link[T], connection: Connection[T], rejected: Rejected[T], now: float
+    ) -> None:
+        disposition = rejected.disposition
+        if disposition in _VERDICTS:
+            self._links.prove(link)
+        elif disposition in _CONNECTION_FAULTS:
+            self._links.blame(link, now)
         if (
-            isinstance(outcome, Rejected)
-            and outcome.disposition is Disposition.RETRY_WITH_NEW_TOKEN
+            disposition is Disposition.RETRY_WITH_NEW_TOKEN
             and self._schedule is not None
             and connection.provider_token is not None
         ):
             self._schedule.expire(connection.provider_token, now)
-        at = None if self.failure else self._retries.next_attempt(ticket, outcome, now)
+
+    def _try_again(self, ticket: Ticket[T], outcome: Outcome[T], now: float) -> bool:
+        """Decide on another attempt; return whether it is to begin now. Else report the last."""
+        if self.failure is not None:
+            if type(outcome) is Unprocessed:
+                outcome.cause = Cause.FATAL
+            self._report(ticket, outcome)
+            return False
+        at = self._retries.next_attempt(ticket, outcome, now)
         if at is None:
             self._report(ticket, outcome)
-            return
+            return False
+        if type(outcome) is not Unprocessed:
+            self._former[ticket] = outcome
         self._submissions.hold(ticket)
         if at <= now:
-            self._submissions.release(ticket, now)
-        else:
-            self._delays += 1
-            heapq.heappush(self._delayed, (at, self._delays, ticket))
+            return True
+        self._delays += 1
+        heapq.heappush(self._delayed, (at, self._delays, ticket))
+        return False
 
     def _report(self, ticket: Ticket[T], outcome: Outcome[T]) -> None:
         self._submissions.finish(ticket)
+        if self._former:
+            former = self._former.pop(ticket, None)
+            # That the last attempt was not acted on says nothing of the one before.
+            if former is not None and type(outcome) is Unprocessed:
+                outcome = former
         self._outcomes.append(outcome)
 
     def _end_queued(self, ticket: Ticket[T], cause: Cause) -> None:
         self._report(ticket, Unprocessed(ticket.notification, ticket.tag, cause))
 
-    def _on_goaway(self, event: GoAwayReceived) -> None:
-        if event.reason in FATAL_GOAWAY_REASONS:
-            self.failure = event.reason
-            for ticket in self._submissions.all_unfinished():
-                if ticket.place == QUEUED:
-                    self._end_queued(ticket, Cause.FATAL)
+    def _on_goaway(self, link: Link[T], event: GoAwayReceived, now: float) -> None:
+        self._links.blame(link, now)
+        if event.reason not in FATAL_GOAWAY_REASONS:
+            return
+        self.failure = event.reason
+        for ticket in self._submissions.all_unfinished():
+            if ticket.place == QUEUED:
+                self._end_queued(ticket, Cause.FATAL)
+        for other in self._links:
+            if other.connection is None:
+                self._disconnect(other, Cause.FATAL)
 
-    def _on_closed(self, link: _Link[T], cause: Cause, now: float) -> None:
+    def _on_closed(self, link: Link[T], cause: Cause, now: float) -> None:
+        if cause is not Cause.CLOSED:
+            self._links.blame(link, now)
         self._disconnect(link, cause)
-        connection = link.connection
-        if connection is not None and not connection.responses and not self._closing:
-            # It cost both sides a handshake and came to nothing: that counts twice.
-            self._backoff.failed(now)
-            self._postpone_connect(self._backoff.failed(now))
 
     # ── when to connect, sign, close ──
 
     def _settle(self, now: float) -> None:
         """Collect what an input has done to any connection, then plan."""
         self._now = now
-        for link in self._links.values():
+        for link in self._links:
             if link.connection is not None and link.connection.has_events:
                 self._collect(link, now)
         self._plan(now)
 
     def _plan(self, now: float) -> None:
-        schedule = self._schedule
-        unfinished = self._submissions.unfinished
-        if schedule is not None and unfinished and schedule.signing_due(now):
-            self._commands.append(SignToken(schedule.begin_signing(now)))
-        if self._submissions.queued:
-            at = self._connect_due()
-            if at is not None and at <= now:
-                self._connect(now)
-        elif self._closing and not unfinished:
+        """Do what is due of what `poll_timeout` announces and no ticket or connection does."""
+        if self._schedule is not None and _is_due(self._signing_due(), now):
+            self._commands.append(SignToken(self._schedule.begin_signing(now)))
+        if _is_due(self._connect_due(), now):
+            self._commands.append(self._links.connect(now))
+        if self._closing and not self._submissions.unfinished:
             self._wind_up(now)
-        surplus = self._surplus()
-        if surplus is not None and surplus.active_at + self._config.surplus_after <= now:
-            surplus.retire(now)
+        surplus = self._links.surplus()
+        if surplus is not None and _is_due(surplus[0], now):
+            self._let_go(surplus[1], Cause.RETIRED, now)
 
-    def _planned(self) -> list[float]:
-        """Return the instants at which `_plan` has something to do, were there no other input."""
-        clocks: list[float] = []
-        if self._schedule is not None and self._submissions.unfinished:
-            signing = self._schedule.poll_timeout()
-            if signing is not None:
-                clocks.append(signing)
-        if self._submissions.queued:
-            at = self._connect_due()
-            if at is not None:
-                clocks.append(at)
-        surplus = self._surplus()
-        if surplus is not None:
-            clocks.append(surplus.active_at + self._config.surplus_after)
-        return clocks
+    def _signing_due(self) -> float | None:
+        if self._schedule is None or not self._submissions.unfinished or self.failure is not None:
+            return None
+        return self._schedule.poll_timeout()
 
     def _connect_due(self) -> float | None:
-        """Return when to make a connection for what is queued; None if those there are will do."""
-        if self.failure is not None:
+        if not self._submissions.queued or self.failure is not None:
             return None
-        usable = [link for link in self._links.values() if link.usable]
-        if not usable:
-            return self._connect_at
-        if len(usable) >= self._config.max_connections:
-            return None
-        # A connection that is warming up may turn out to be all that was needed.
-        if any(
-            link.warming or link.connection is None or not link.connection.blocked
-            for link in usable
-        ):
-            return None
-        head = self._submissions.oldest_queued()
-        if head is None:
-            return None
-        return max(self._connect_at, head.queued_at + self._config.scale_after)
+        return self._links.connect_due(self._submissions.oldest_queued())
 
-    def _surplus(self) -> Connection[T] | None:
-        """Return the connection that has been idle longest, where there are several."""
-        usable = [link.connection for link in self._links.values() if link.usable]
-        idle = [c for c in usable if c is not None and not c.in_flight]
-        if len(usable) <= 1 or not idle:
-            return None
-        return min(idle, key=lambda connection: connection.active_at)
-
-    def _connect(self, now: float) -> None:
-        connection_id = ConnectionId(self._next_connection_id)
-        self._next_connection_id += 1
-        self._links[connection_id] = _Link(connection_id)
-        self._postpone_connect(now + self._config.connect_floor)
-        deadline = now + self._config.connect_timeout
-        self._commands.append(Connect(connection_id, self._endpoint, deadline))
-
-    def _postpone_connect(self, at: float) -> None:
-        self._connect_at = max(self._connect_at, at)
-
-    def _choose_token(self, connection: Connection[T], schedule: ProviderTokenSchedule) -> None:
+    def _choose_token(
+        self, link: Link[T], connection: Connection[T], schedule: ProviderTokenSchedule
+    ) -> None:
         token = schedule.token_for(
             connection.token_first_used_at, connection.provider_token, self._now
         )
@@ -542,26 +427,45 @@ class Sender(Generic[T]):
             connection.set_provider_token(token)
         elif connection.provider_token is not None:
             # Its token was refused or revoked, and a change would come too soon for APNs.
-            connection.retire(self._now)
+            self._let_go(link, Cause.RETIRED, self._now)
 
     def _wind_up(self, now: float) -> None:
         """Everything is answered and the client is closing: let go of the connections."""
-        for link in self._links.values():
+        for link in self._links:
             if link.connection is None:
                 self._disconnect(link, Cause.CLOSED)
             else:
-                link.connection.retire(now, Cause.CLOSED)
-                self._collect(link, now)
+                self._let_go(link, Cause.CLOSED, now)
 
-    def _disconnect(self, link: _Link[T], cause: Cause) -> None:
+    def _let_go(self, link: Link[T], cause: Cause, now: float) -> None:
+        """Let a connection end when it has answered what is in flight."""
+        if link.connection is not None:
+            link.blamed = True  # not the server's doing
+            link.connection.retire(now, cause)
+            self._collect(link, now)
+
+    def _disconnect(self, link: Link[T], cause: Cause) -> None:
         if not link.disconnecting:
             link.disconnecting = True
             # Nobody is there to take leave of.
             wait = 0.0 if cause is Cause.UNRESPONSIVE else self._config.disconnect_timeout
             self._commands.append(Disconnect(link.connection_id, cause, self._now + wait))
 
+    def _drop_commands(self, connection_id: ConnectionId) -> None:
+        """Take back commands, not yet drained, for a connection that is gone."""
+        self._commands = [
+            command
+            for command in self._commands
+            if isinstance(command, SignToken) or command.connection_id != connection_id
+        ]
 
-_USABLE: Final = frozenset(
-    (ConnectionState.AWAITING_SETTINGS, ConnectionState.AUTH_PENDING, ConnectionState.OPEN)
+
+def _is_due(at: float | None, now: float) -> bool:
+    return at is not None and at <= now
+
+
+# The server has judged the notification, or the device: the connection serves its purpose.
+_VERDICTS: Final = frozenset((Disposition.FAIL, Disposition.FORGET_DEVICE))
+_CONNECTION_FAULTS: Final = frozenset(
+    (Disposition.RETRY_WITH_NEW_TOKEN, Disposition.RETRY_ON_NEW_CONNECTION)
 )
-_WARMING: Final = frozenset((ConnectionState.AWAITING_SETTINGS, ConnectionState.AUTH_PENDING))

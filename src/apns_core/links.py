@@ -1,0 +1,187 @@
+"""The connections of one sender: when to make another, and which one to let go."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
+
+from apns_core.accounting import ConnectionState
+from apns_core.backoff import Backoff
+from apns_core.commands import Connect, ConnectionId
+from apns_core.connection import Connection
+from apns_core.endpoints import Endpoint
+from apns_core.errors import ApiMisuse
+from apns_core.sender_config import SenderConfig
+from apns_core.tickets import Ticket
+
+if TYPE_CHECKING:
+    from random import Random
+
+__all__ = ["Link", "Links"]
+
+T = TypeVar("T")
+
+
+@final
+class Link(Generic[T]):
+    """One connection of a sender, from the command to make it until its transport is gone."""
+
+    __slots__ = (
+        "blamed",
+        "blocked_since",
+        "connection",
+        "connection_id",
+        "disconnecting",
+        "proved",
+    )
+
+    def __init__(self, connection_id: ConnectionId) -> None:
+        self.connection_id = connection_id
+        self.connection: Connection[T] | None = None
+        """None while it is being made."""
+        self.disconnecting = False
+        """Whether `Disconnect` was commanded."""
+        self.blocked_since: float | None = None
+        """Since when notifications wait for its capacity or its window; None if they do not, or
+        if it is warming up and may have room soon."""
+        self.proved = False
+        """Whether the server has judged a notification here: only that resets the backoff."""
+        self.blamed = False
+        """Whether its end was counted already, or is no fault of the server's."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it takes new notifications, now or when it is ready."""
+        if self.connection is None:
+            return not self.disconnecting
+        return self.connection.state in _USABLE
+
+    @property
+    def warming(self) -> bool:
+        """Whether it will take more than it takes now, by itself."""
+        return self.connection is None or self.connection.state in _WARMING
+
+    def observe_blocked(self, now: float) -> None:
+        """Look whether notifications wait for it, after what it could take was taken."""
+        if self.connection is None or not self.connection.blocked or self.warming:
+            self.blocked_since = None
+        elif self.blocked_since is None:
+            self.blocked_since = now
+
+
+@final
+class Links(Generic[T]):
+    """All connections of a sender, those that are being made or closed included.
+
+    Raises ApiMisuse when asked for a connection that is not among them.
+    """
+
+    __slots__ = ("_backoff", "_by_id", "_config", "_connect_at", "_endpoint", "_next_id")
+
+    def __init__(
+        self, endpoint: Endpoint, config: SenderConfig, rng: "Random", *, now: float
+    ) -> None:
+        self._endpoint = endpoint
+        self._config = config
+        self._backoff = Backoff(rng)
+        self._by_id: dict[ConnectionId, Link[T]] = {}
+        self._next_id = 1
+        self._connect_at = now
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Link[T]]:
+        return iter(self._by_id.values())
+
+    def __getitem__(self, connection_id: ConnectionId) -> Link[T]:
+        link = self._by_id.get(connection_id)
+        if link is None:
+            raise ApiMisuse("the sender has no such connection, or no more")
+        return link
+
+    def get(self, connection_id: ConnectionId) -> Link[T] | None:
+        """Return a connection, or None if it is gone."""
+        return self._by_id.get(connection_id)
+
+    # ── coming and going ──
+
+    def connect(self, now: float) -> Connect:
+        """Begin another connection."""
+        connection_id = ConnectionId(self._next_id)
+        self._next_id += 1
+        self._by_id[connection_id] = Link(connection_id)
+        self._postpone(now + self._config.connect_floor)
+        return Connect(connection_id, self._endpoint, now + self._config.connect_timeout)
+
+    def remove(self, link: Link[T]) -> None:
+        """Forget a connection whose transport is gone."""
+        del self._by_id[link.connection_id]
+
+    def refused(self, link: Link[T], now: float) -> None:
+        """Count an attempt that no connection came of, unless we gave it up ourselves."""
+        self.remove(link)
+        if not link.disconnecting:
+            self._postpone(self._backoff.failed(now))
+
+    def prove(self, link: Link[T]) -> None:
+        """Note that a connection is of use: the next failure is the first of its row again."""
+        link.proved = True
+        self._backoff.succeeded()
+
+    def blame(self, link: Link[T], now: float) -> None:
+        """Count, once, a connection that ends without having been of use."""
+        if link.proved or link.blamed:
+            return
+        link.blamed = True
+        # It cost both sides a handshake and came to nothing: that counts twice.
+        self._backoff.failed(now)
+        self._postpone(self._backoff.failed(now))
+
+    # ── planning ──
+
+    def connect_due(self, head: Ticket[T] | None) -> float | None:
+        """Return when to make a connection for the ``head`` of the queue, in monotonic seconds.
+
+        None if those there are will do, or may turn out to.
+        """
+        if head is None:
+            return None
+        usable = 0
+        since = head.queued_at
+        for link in self._by_id.values():
+            if link.usable:
+                if link.blocked_since is None:
+                    return None
+                usable += 1
+                since = max(since, link.blocked_since)
+        if not usable:
+            return self._connect_at
+        if usable >= self._config.max_connections:
+            return None
+        return max(self._connect_at, since + self._config.scale_after)
+
+    def surplus(self) -> tuple[float, Link[T]] | None:
+        """Return which connection to let go, and when, in monotonic seconds.
+
+        It is the one that has been idle longest, where there are several.
+        """
+        if len(self._by_id) <= 1:
+            return None
+        usable = [link for link in self._by_id.values() if link.usable]
+        idle = [
+            (connection.active_at + self._config.surplus_after, link.connection_id, link)
+            for link in usable
+            if (connection := link.connection) is not None and not connection.in_flight
+        ]
+        if len(usable) <= 1 or not idle:
+            return None
+        at, _, link = min(idle)
+        return at, link
+
+    def _postpone(self, at: float) -> None:
+        self._connect_at = max(self._connect_at, at)
+
+
+_USABLE: Final = frozenset(
+    (ConnectionState.AWAITING_SETTINGS, ConnectionState.AUTH_PENDING, ConnectionState.OPEN)
+)
+_WARMING: Final = frozenset((ConnectionState.AWAITING_SETTINGS, ConnectionState.AUTH_PENDING))

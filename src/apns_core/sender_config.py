@@ -1,0 +1,37 @@
+"""How a sender behaves: its bounds and its times."""
+
+from dataclasses import dataclass
+from typing import Final, final
+
+from apns_core.connection import DEFAULT_CONFIG, ConnectionConfig
+from apns_core.retries import OnUnknown
+
+__all__ = ["DEFAULT_SENDER_CONFIG", "SenderConfig"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderConfig:
+    """How a sender behaves; the defaults suit APNs. Times are seconds."""
+
+    max_queued: int = 1_000
+    """Notifications that may wait to be encoded; then `Sender.room` is 0. As many again as one
+    connection may have in flight: enough never to run dry, little enough to wait in."""
+    max_connections: int = 1
+    """Connections that may be in use at once."""
+    connect_timeout: float = 20.0
+    """For name, TCP and TLS together."""
+    disconnect_timeout: float = 3.0
+    """For the farewells of HTTP/2 and TLS; a peer that is gone sends none."""
+    connect_floor: float = 1.0
+    """Between the beginnings of two connects: APNs takes churn for an attack."""
+    scale_after: float = 0.5
+    """How long the queue's head waits on capacity or window before another connection is made."""
+    surplus_after: float = 600.0
+    """How long one of several connections is idle before it is closed."""
+    on_unknown: OnUnknown = OnUnknown.REPORT
+    connection: ConnectionConfig = DEFAULT_CONFIG
+    """What each connection does."""
+
+
+DEFAULT_SENDER_CONFIG: Final = SenderConfig()
