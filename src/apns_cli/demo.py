@@ -95,7 +95,7 @@ VIOLATIONS_SHOWN: Final = 5
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and no table.")
 @click.pass_context
 def demo(ctx: click.Context, count: int, seed: int, *, as_json: bool) -> None:
-    """Send notifications to a simulated APNs and check what came of each.
+    """Send to a simulated APNs, and check every outcome.
 
     Starts the simulator in a process of its own, on a free port of the loopback interface, with a
     certificate authority and a signing key made for the occasion. One notification in a hundred
@@ -127,8 +127,9 @@ def demo(ctx: click.Context, count: int, seed: int, *, as_json: bool) -> None:
 
 
 def make_notifications(count: int, seed: int) -> list[Notification]:
-    """Return alerts to distinct devices, the same for the same seed; one in a hundred for a device
-    of `REJECTIONS`, with as many for each of its reasons as can be.
+    """Return alerts to distinct devices, the same for the same seed.
+
+    One in a hundred goes to a device of `REJECTIONS`, whose prefixes take turns.
     """
     rng = Random(seed)  # noqa: S311 - a device token of a demonstration guards nothing
     prefixes = list(REJECTIONS)

@@ -1,1 +1,316 @@
-"""placeholder"""
+"""`apns simulate`: an APNs to point a sender at, until it is interrupted."""
+
+import asyncio
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, Literal, TypeVar, final
+
+import click
+
+from apns_cli.terminal import (
+    CONTEXT_SETTINGS,
+    EXIT_FAILED,
+    Fact,
+    complain,
+    examples,
+    print_facts,
+    print_json,
+)
+from apns_simulator import (
+    Ledger,
+    ProviderKey,
+    Rejection,
+    SimulatorConfig,
+    SimulatorServer,
+    Temper,
+    make_provider_key,
+)
+
+__all__ = ["simulate"]
+
+VIOLATIONS_SHOWN: Final = 10
+
+T = TypeVar("T", SimulatorConfig, Temper)
+
+
+def _made_from_json(
+    kind: type[T],
+) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """Return a callback for an option that takes JSON, in place or in a file."""
+
+    def read(ctx: click.Context, param: click.Parameter, value: str | None) -> T | None:
+        if value is None:
+            return None
+        try:
+            in_place = value.lstrip().startswith("{")
+            return kind.from_json(value if in_place else Path(value).read_text())
+        except (OSError, TypeError, ValueError) as error:
+            raise click.BadParameter(str(error), ctx, param) from None
+
+    return read
+
+
+def _read_rejections(
+    ctx: click.Context, param: click.Parameter, rules: tuple[str, ...]
+) -> dict[str, Rejection]:
+    rejections: dict[str, Rejection] = {}
+    for rule in rules:
+        prefix, separator, reason = rule.partition("=")
+        if not separator or not set(prefix.lower()) <= set("0123456789abcdef"):
+            problem = f"{rule!r} is not hexadecimal digits, '=' and a reason"
+            raise click.BadParameter(problem, ctx, param)
+        try:
+            rejections[prefix] = Rejection.of(reason)
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, param) from None
+    return rejections
+
+
+@click.command(
+    context_settings=CONTEXT_SETTINGS,
+    epilog=examples(
+        "apns simulate",
+        "apns simulate --port 2197 --ca-out ca.pem --key-out key.p8",
+        "apns simulate --reject dead=Unregistered --reject bad=BadDeviceToken",
+        """apns simulate --temper '{"goaway_after": 100}'""",
+    ),
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--environment",
+    type=click.Choice(["development", "production"]),
+    help="Which of Apple's environments to be.  [default: development]",
+)
+@click.option(
+    "--reject",
+    "rejections",
+    metavar="PREFIX=REASON",
+    callback=_read_rejections,
+    multiple=True,
+    help="Reject the devices whose token begins so, for one of Apple's reasons. May be repeated.",
+)
+@click.option(
+    "--temper",
+    metavar="FILE|JSON",
+    callback=_made_from_json(Temper),
+    help="What to do wrong on purpose.",
+)
+@click.option(
+    "--config",
+    metavar="FILE|JSON",
+    callback=_made_from_json(SimulatorConfig),
+    default="{}",
+    help="A whole configuration; the other options come on top.",
+)
+@click.option(
+    "--ca-out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the certificate authority there, and leave it.",
+)
+@click.option(
+    "--key-out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the provider key (.p8) there, and leave it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: a line at first, one at last.")
+@click.pass_context
+def simulate(
+    ctx: click.Context,
+    *,
+    host: str,
+    port: int,
+    environment: Literal["development", "production"] | None,
+    rejections: dict[str, Rejection],
+    temper: Temper | None,
+    config: SimulatorConfig,
+    ca_out: Path | None,
+    key_out: Path | None,
+    as_json: bool,
+) -> None:
+    """Run a simulated APNs until Ctrl-C; then print what came in.
+
+    It speaks HTTP/2 over TLS, with a certificate authority of its own. It verifies provider tokens
+    against a signing key of its own, unless the configuration names trusted keys. Both are made
+    anew for each run; without --ca-out and --key-out they are in a directory that goes with it.
+    """
+    if environment is not None:
+        config = replace(config, environment=environment)
+    config = replace(config, rejections={**config.rejections, **rejections})
+    key: ProviderKey | None = None
+    if config.authentication == "token" and not config.trusted_keys:
+        key = make_provider_key()
+        config = replace(config, trusted_keys=key.trusted())
+    elif key_out is not None:
+        raise click.UsageError("--key-out: this configuration needs no key of the simulator's own")
+    server = SimulatorServer(config, temper=temper, host=host, port=port, keep_entries=False)
+    try:
+        with TemporaryDirectory(prefix="apns-") as directory:
+            files = _Files(
+                ca=(ca_out or Path(directory, "ca.pem")).absolute(),
+                key=(key_out or Path(directory, "key.p8")).absolute(),
+            )
+            ledger = asyncio.run(_serve(server, key, files, as_json=as_json))
+    except ValueError as error:
+        raise click.UsageError(f"--config: {error}") from None
+    except OSError as error:
+        complain(f"apns simulate: {error}")
+        ctx.exit(EXIT_FAILED)
+    if as_json:
+        print_json(_summary(ledger))
+    else:
+        print_facts("What came in", _facts(ledger))
+        for violation in ledger.violations[:VIOLATIONS_SHOWN]:
+            click.echo(violation)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """Where a client finds what it needs."""
+
+    ca: Path
+    key: Path
+
+
+async def _serve(
+    server: SimulatorServer, key: ProviderKey | None, files: _Files, *, as_json: bool
+) -> Ledger:
+    """Serve until SIGINT or SIGTERM."""
+    async with server:
+        # Not before it listens: on a port that is taken another may be running, with these files.
+        _write_files(server, key, files)
+        if as_json:
+            print_json(_access(server, key, files))
+        else:
+            click.echo("\n".join(_instructions(server, key, files)))
+        stop = asyncio.Event()
+        # Where there are no such handlers (Windows), Ctrl-C is the only way out, and a good one.
+        with suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        # Ctrl-C cancels the main task of asyncio.run.
+        with suppress(asyncio.CancelledError):
+            await stop.wait()
+    return server.simulator.ledger
+
+
+def _write_files(server: SimulatorServer, key: ProviderKey | None, files: _Files) -> None:
+    files.ca.write_text(server.ca_pem)
+    if key is not None:
+        files.key.touch(mode=0o600)
+        # An older file keeps its mode.
+        files.key.chmod(0o600)
+        files.key.write_text(key.private_key_pem)
+
+
+def _url(server: SimulatorServer) -> str:
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return f"https://{host}:{server.port}"
+
+
+def _access(
+    server: SimulatorServer, key: ProviderKey | None, files: _Files
+) -> dict[str, str | int | None]:
+    return {
+        "url": _url(server),
+        "host": server.host,
+        "port": server.port,
+        "ca_file": str(files.ca),
+        "key_file": None if key is None else str(files.key),
+        "key_id": None if key is None else key.key_id,
+        "team_id": None if key is None else key.team_id,
+    }
+
+
+def _instructions(server: SimulatorServer, key: ProviderKey | None, files: _Files) -> Iterator[str]:
+    yield f"A simulated APNs listens on {_url(server)}"
+    yield ""
+    yield f"  certificate authority   {files.ca}"
+    if key is not None:
+        yield f"  signing key             {files.key}"
+        yield f"  key id                  {key.key_id}"
+        yield f"  team id                 {key.team_id}"
+    yield ""
+    yield "See who is there; without a provider token it refuses (403 MissingProviderToken):"
+    yield ""
+    ca_file = shlex.quote(str(files.ca))
+    yield f"curl --http2 --cacert {ca_file} -d '{{}}' {_url(server)}/3/device/00"
+    yield ""
+    if key is not None:
+        yield "Send a notification:"
+        yield ""
+        yield SNIPPET.format(
+            python=shlex.quote(sys.executable),
+            key_file=str(files.key),
+            key_id=key.key_id,
+            team_id=key.team_id,
+            ca_file=str(files.ca),
+            host=server.host,
+            port=server.port,
+        )
+    yield "Stop it with Ctrl-C."
+
+
+SNIPPET: Final = """\
+{python} - <<'END'
+import asyncio, ssl
+from apns_asyncio import Client
+from apns_core import Endpoint, Notification, Route
+from apns_core.trust.signing import TokenKey
+
+endpoint = Endpoint({host!r}, {port})
+ca = ssl.create_default_context(cafile={ca_file!r})
+key = TokenKey.from_file(
+    {key_file!r}, key_id={key_id!r}, team_id={team_id!r}
+)
+
+async def main():
+    async with Client(endpoint, token_signer=key, ssl_context=ca) as client:
+        payload = {{"aps": {{"alert": "Hello"}}}}
+        print(await client.send(Notification(Route("com.example.app"), "00" * 32, payload)))
+
+asyncio.run(main())
+END
+"""
+
+
+def _summary(ledger: Ledger) -> dict[str, object]:
+    return {
+        "connections": len(ledger.connections),
+        "processed": ledger.processed_count,
+        "accepted": ledger.accepted_count,
+        "rejected": ledger.by_reason,
+        "unprocessed": ledger.by_unprocessed_cause,
+        "streams_before_acceptance": ledger.streams_before_acceptance,
+        "peak_streams": ledger.peak_streams,
+        "header_bytes": ledger.field_block_bytes,
+        "violations": ledger.violation_count,
+    }
+
+
+def _facts(ledger: Ledger) -> Iterator[Fact]:
+    yield "Connections", f"{len(ledger.connections):,}"
+    yield "Requests processed", f"{ledger.processed_count:,}"
+    yield "Accepted", f"{ledger.accepted_count:,}"
+    yield "Rejected", f"{ledger.by_reason.total():,}"
+    for reason, count in ledger.by_reason.most_common():
+        yield f"  {reason}", f"{count:,}"
+    yield "Unprocessed", f"{ledger.by_unprocessed_cause.total():,}"
+    for cause, count in ledger.by_unprocessed_cause.most_common():
+        yield f"  {cause}", f"{count:,}"
+    yield "Streams open before the first acceptance", f"{ledger.streams_before_acceptance}"
+    yield "Streams open at most", f"{ledger.peak_streams:,}"
+    yield "Header bytes a notification", f"{ledger.field_block_bytes:g}"
+    yield "Violations of the protocol", f"{ledger.violation_count:,}"
