@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
-from typing import Final, final
+from typing import Final, NoReturn, Self, cast, final
 from uuid import UUID
 
 from apns_core.errors import InvalidField
-from apns_core.requests.route import Field, Route
+from apns_core.requests.route import Field, Route, is_whole_number, visible_text
 
 __all__ = ["Notification"]
 
@@ -20,7 +20,7 @@ _MAX_TOKEN_LENGTH: Final = 200
 """Hexadecimal digits. Apple says never to assume a length; 64 and 160 are seen."""
 
 _MAX_COLLAPSE_ID: Final = 64
-"""Octets (Apple)."""
+"""Octets (Apple), and ASCII characters take one each."""
 
 _MAX_EXPIRATION: Final = 2**53
 """UNIX seconds; beyond it JSON numbers lose their last digit somewhere on the way."""
@@ -60,15 +60,11 @@ class Notification:
         collapse_id: str | None = None,
         apns_id: str | UUID | None = None,
     ) -> None:
-        if isinstance(device_token, bytes):
-            device_token = device_token.hex()
-        if not _TOKEN(device_token) or len(device_token) > _MAX_TOKEN_LENGTH:
-            raise InvalidField(
-                "device_token", f"not 2 to {_MAX_TOKEN_LENGTH} hexadecimal digits, in pairs"
-            )
+        if type(route) is not Route:
+            raise InvalidField("route", "not a Route")
         self.route = route
-        self.device_token = device_token
-        self.path = b"/3/device/" + device_token.encode()
+        self.device_token = _device_token(device_token)
+        self.path = b"/3/device/" + self.device_token.encode()
         self.payload = payload if isinstance(payload, bytes) else _json(payload)
         if not 0 < len(self.payload) <= route.payload_limit:
             raise _wrong_size(len(self.payload), route)
@@ -86,7 +82,8 @@ class Notification:
             self.expiration = _expiration(expiration)
             fields.append((b"apns-expiration", b"%d" % self.expiration))
         if collapse_id is not None:
-            fields.append((b"apns-collapse-id", _collapse_id(collapse_id)))
+            text = visible_text("collapse_id", collapse_id, _MAX_COLLAPSE_ID)
+            fields.append((b"apns-collapse-id", text.encode()))
         self.extra_fields = tuple(fields)
 
     def __repr__(self) -> str:
@@ -94,10 +91,34 @@ class Notification:
         fingerprint = sha256(self.device_token.encode()).hexdigest()[:8]
         return f"<Notification to sha256:{fingerprint} {self.route!r} {len(self.payload)} octets>"
 
+    def __copy__(self) -> Self:
+        return self
 
-def _json(payload: Mapping[str, object]) -> bytes:
+    def __deepcopy__(self, memo: object) -> Self:
+        # Nothing changes it, and `dataclasses.asdict` of an outcome makes a deep copy.
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a notification is personal data and cannot be pickled")
+
+
+def _device_token(value: object) -> str:
+    if isinstance(value, bytes):
+        value = value.hex()
+    if not isinstance(value, str) or len(value) > _MAX_TOKEN_LENGTH or not _TOKEN(value):
+        raise InvalidField(
+            "device_token", f"not 2 to {_MAX_TOKEN_LENGTH} hexadecimal digits, in pairs"
+        )
+    return value
+
+
+def _json(payload: object) -> bytes:
+    # A str would make a JSON string of what is JSON already.
+    if not isinstance(payload, Mapping):
+        raise InvalidField("payload", "neither bytes nor a mapping")
+    document = dict(cast("Mapping[str, object]", payload))
     try:
-        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         # The text of the cause may quote the payload: its type is all that is told.
@@ -116,32 +137,23 @@ def _wrong_size(size: int, route: Route) -> InvalidField:
     )
 
 
-def _apns_id(value: str | UUID) -> str:
+def _apns_id(value: object) -> str:
     # Only the canonical form: UUID() would accept braces, "urn:uuid:" and digits without hyphens.
     text = str(value).lower()
-    if not _UUID(text):
+    if not isinstance(value, str | UUID) or not _UUID(text):
         raise InvalidField("apns_id", "not a UUID in its form 8-4-4-4-12")
     return text
 
 
-def _expiration(value: int | datetime) -> int:
+def _expiration(value: object) -> int:
     if isinstance(value, datetime):
-        if value.tzinfo is None:
+        if value.utcoffset() is None:
             raise InvalidField("expiration", "a datetime without a time zone")
         value = int(value.timestamp())
-    if not 0 <= value <= _MAX_EXPIRATION:
-        raise InvalidField("expiration", "not a number of UNIX seconds")
+    if not is_whole_number(value) or not 0 <= value <= _MAX_EXPIRATION:
+        raise InvalidField("expiration", "not a whole number of UNIX seconds")
     return value
-
-
-def _collapse_id(value: str) -> bytes:
-    if not _VISIBLE(value):
-        raise InvalidField("collapse_id", "not made of visible ASCII characters")
-    if len(value) > _MAX_COLLAPSE_ID:
-        raise InvalidField("collapse_id", f"longer than {_MAX_COLLAPSE_ID} octets")
-    return value.encode()
 
 
 _TOKEN: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+").fullmatch
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
-_VISIBLE: Final = re.compile(r"[!-~]+").fullmatch

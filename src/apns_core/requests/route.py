@@ -3,11 +3,20 @@
 import re
 from collections.abc import Mapping
 from enum import IntEnum, StrEnum
-from typing import Final, TypeAlias, final
+from typing import Final, TypeAlias, TypeGuard, final
 
 from apns_core.errors import InvalidField
 
-__all__ = ["PAYLOAD_LIMITS", "TOPIC_SUFFIXES", "Field", "Priority", "PushType", "Route"]
+__all__ = [
+    "PAYLOAD_LIMITS",
+    "TOPIC_SUFFIXES",
+    "Field",
+    "Priority",
+    "PushType",
+    "Route",
+    "is_whole_number",
+    "visible_text",
+]
 
 Field: TypeAlias = tuple[bytes, bytes]
 """A header field: its name in lower case, and its value."""
@@ -107,6 +116,7 @@ class Route:
         """Make the route to an app: its bundle id and the suffix that the push type asks for."""
         push_type = _push_type(push_type)
         suffix = TOPIC_SUFFIXES.get(push_type, "")
+        bundle_id = visible_text("bundle_id", bundle_id, MAX_TOPIC_LENGTH)
         return cls(bundle_id + suffix, push_type, priority=priority)
 
     def __repr__(self) -> str:
@@ -121,29 +131,43 @@ def _push_type(value: PushType | str) -> PushType:
         raise InvalidField("push_type", f"not one of {known}") from None
 
 
-def _topic(value: str, push_type: PushType) -> str:
-    if not _VISIBLE(value):
-        raise InvalidField("topic", "not made of visible ASCII characters")
-    if len(value) > MAX_TOPIC_LENGTH:
-        raise InvalidField("topic", f"longer than {MAX_TOPIC_LENGTH} characters")
-    suffix = TOPIC_SUFFIXES.get(push_type, "")
-    if not value.endswith(suffix) or value == suffix:
-        raise InvalidField(
-            "topic", f"push type {push_type.value} asks for a bundle id followed by {suffix}"
-        )
+def visible_text(field: str, value: object, longest: int) -> str:
+    """Return ``value`` if it is 1 to ``longest`` visible ASCII characters.
+
+    Such text ends no field and begins no other. Raises InvalidField.
+    """
+    if not isinstance(value, str) or not _VISIBLE(value):
+        raise InvalidField(field, "not made of visible ASCII characters")
+    if len(value) > longest:
+        raise InvalidField(field, f"longer than {longest} characters")
     return value
 
 
-def _priority(value: int | None, push_type: PushType) -> Priority:
+def is_whole_number(value: object) -> TypeGuard[int]:
+    """Whether ``value`` is an int and means a number: True would be taken for 1."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _topic(value: object, push_type: PushType) -> str:
+    topic = visible_text("topic", value, MAX_TOPIC_LENGTH)
+    suffix = TOPIC_SUFFIXES.get(push_type, "")
+    if not topic.endswith(suffix) or topic == suffix:
+        raise InvalidField(
+            "topic", f"push type {push_type.value} asks for a bundle id followed by {suffix}"
+        )
+    return topic
+
+
+def _priority(value: object, push_type: PushType) -> Priority:
     if value is None:
         return Priority.CONSERVE_POWER if push_type is PushType.BACKGROUND else Priority.IMMEDIATE
-    try:
-        priority = Priority(value)
-    except ValueError:
-        raise InvalidField("priority", "not 10, 5 or 1") from None
+    if not is_whole_number(value) or value not in _PRIORITIES:
+        raise InvalidField("priority", "not 10, 5 or 1")
+    priority = Priority(value)
     if push_type is PushType.BACKGROUND and priority is not Priority.CONSERVE_POWER:
         raise InvalidField("priority", "a background notification must have 5")
     return priority
 
 
+_PRIORITIES: Final = frozenset(Priority)
 _VISIBLE: Final = re.compile(r"[!-~]+").fullmatch
