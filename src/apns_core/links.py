@@ -74,7 +74,7 @@ class Links(Generic[T]):
     Raises ApiMisuse when asked for a connection that is not among them.
     """
 
-    __slots__ = ("_backoff", "_by_id", "_config", "_connect_at", "_endpoint", "_next_id")
+    __slots__ = ("_backoff", "_by_id", "_config", "_endpoint", "_floor", "_next_id", "_retry_at")
 
     def __init__(
         self, endpoint: Endpoint, config: SenderConfig, rng: "Random", *, now: float
@@ -84,7 +84,9 @@ class Links(Generic[T]):
         self._backoff = Backoff(rng)
         self._by_id: dict[ConnectionId, Link[T]] = {}
         self._next_id = 1
-        self._connect_at = now
+        # The next connect comes at the later of both.
+        self._floor = now
+        self._retry_at = now
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -109,7 +111,7 @@ class Links(Generic[T]):
         connection_id = ConnectionId(self._next_id)
         self._next_id += 1
         self._by_id[connection_id] = Link(connection_id)
-        self._postpone(now + self._config.connect_floor)
+        self._floor = now + self._config.connect_floor
         return Connect(connection_id, self._endpoint, now + self._config.connect_timeout)
 
     def remove(self, link: Link[T]) -> None:
@@ -123,9 +125,13 @@ class Links(Generic[T]):
             self._postpone(self._backoff.failed(now))
 
     def prove(self, link: Link[T]) -> None:
-        """Note that a connection is of use: the next failure is the first of its row again."""
+        """Note that a connection is of use: there is nothing to wait for, and all is forgiven.
+
+        So a server that says GOAWAY and then answers is left no worse than one that answers first.
+        """
         link.proved = True
         self._backoff.succeeded()
+        self._retry_at = self._floor
 
     def blame(self, link: Link[T], now: float) -> None:
         """Count, once, a connection that ends without having been of use."""
@@ -154,10 +160,10 @@ class Links(Generic[T]):
                 usable += 1
                 since = max(since, link.blocked_since)
         if not usable:
-            return self._connect_at
+            return max(self._floor, self._retry_at)
         if usable >= self._config.max_connections:
             return None
-        return max(self._connect_at, since + self._config.scale_after)
+        return max(self._floor, self._retry_at, since + self._config.scale_after)
 
     def surplus(self) -> tuple[float, Link[T]] | None:
         """Return which connection to let go, and when, in monotonic seconds.
@@ -178,7 +184,7 @@ class Links(Generic[T]):
         return at, link
 
     def _postpone(self, at: float) -> None:
-        self._connect_at = max(self._connect_at, at)
+        self._retry_at = max(self._retry_at, at)
 
 
 _USABLE: Final = frozenset(
