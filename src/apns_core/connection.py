@@ -377,6 +377,8 @@ class Connection(Generic[T]):
                 self._progress_at = self._now - self._waited
             self.in_flight += 1
             http.send_request(ticket, blocks.encode(request), request.payload)
+            if ticket.unsent:
+                http.send_held_back(max_bytes)
             room -= 1
         if http.next_stream_id >= _RETIRE_AT_STREAM_ID:
             self._drain(Cause.RETIRED)

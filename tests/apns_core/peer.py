@@ -296,8 +296,18 @@ class Scene:
             (stream_id,) = self.submit()
             self.feed(self.peer.accept(stream_id))
         self.events.clear()
+        self.tickets.clear()
 
-    # What came of it.
+    # What came of it. Methods where a type checker would hold an earlier answer for the last one.
+
+    def state(self) -> ConnectionState:
+        return self.connection.state
+
+    def blocked(self) -> bool:
+        return self.connection.blocked
+
+    def token_first_used_at(self) -> float | None:
+        return self.connection.token_first_used_at
 
     @property
     def outcomes(self) -> list[Outcome[int]]:

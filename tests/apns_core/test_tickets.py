@@ -71,7 +71,7 @@ def test_a_ticket_ends_and_is_done(pulled: bool) -> None:  # noqa: FBT001
         submissions.pull()
     submissions.end(ticket, outcome())
     assert ticket.place == ENDED
-    assert ticket.outcome == outcome()
+    assert [ticket.outcome] == [outcome()]
     assert (submissions.queued, submissions.unfinished) == (0, 1)
     assert submissions.all_unfinished() == []
     submissions.finish(ticket)

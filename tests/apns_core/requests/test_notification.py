@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import json
+import pickle
 import traceback
 from collections import UserDict
 from collections.abc import Callable, Mapping
@@ -291,6 +292,11 @@ def test_copies_are_the_same_object() -> None:
     assert copy.copy(notification) is notification
     assert copy.deepcopy([notification])[0] is notification
     assert dataclasses.asdict(Accepted(notification, 1))["notification"] is notification
+
+
+def test_a_notification_is_not_pickled() -> None:
+    with pytest.raises(TypeError, match="personal data"):
+        pickle.dumps(Notification(ROUTE, DEVICE, BODY))
 
 
 # ── any text in any field ──
