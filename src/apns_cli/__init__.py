@@ -16,10 +16,11 @@ def main() -> None:
 
         apns(prog_name="apns")
     except ModuleNotFoundError as error:
-        if error.name not in _OF_THE_EXTRA:
+        package = (error.name or "").partition(".")[0]
+        if package not in _OF_THE_EXTRA:
             raise
         sys.stderr.write(
-            f"apns: the package {error.name} is missing. The command is an extra; install it with\n"
+            f"apns: the package {package} is missing. The command is an extra; install it with\n"
             "  pip install 'apns-core[cli]'\n"
         )
         sys.exit(2)

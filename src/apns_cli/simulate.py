@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Literal, TypeVar, final
@@ -158,11 +158,9 @@ def simulate(
     server = SimulatorServer(config, temper=temper, host=host, port=port, keep_entries=False)
     try:
         with TemporaryDirectory(prefix="apns-") as directory:
-            files = _Files(
-                ca=(ca_out or Path(directory, "ca.pem")).absolute(),
-                key=(key_out or Path(directory, "key.p8")).absolute(),
-            )
-            ledger = asyncio.run(_serve(server, key, files, as_json=as_json))
+            ca_file = (ca_out or Path(directory, "ca.pem")).absolute()
+            key_file = (key_out or Path(directory, "key.p8")).absolute()
+            ledger = asyncio.run(_serve(server, key, ca_file, key_file, as_json=as_json))
     except ValueError as error:
         raise click.UsageError(f"--config: {error}") from None
     except OSError as error:
@@ -171,95 +169,92 @@ def simulate(
     if as_json:
         print_json(_summary(ledger))
     else:
+        # Off the line on which the terminal has echoed ^C.
+        click.echo()
         print_facts("What came in", _facts(ledger))
         for violation in ledger.violations[:VIOLATIONS_SHOWN]:
             click.echo(violation)
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Files:
-    """Where a client finds what it needs."""
-
-    ca: Path
-    key: Path
-
-
 async def _serve(
-    server: SimulatorServer, key: ProviderKey | None, files: _Files, *, as_json: bool
+    server: SimulatorServer,
+    key: ProviderKey | None,
+    ca_file: Path,
+    key_file: Path,
+    *,
+    as_json: bool,
 ) -> Ledger:
     """Serve until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    # Where there are no such handlers (Windows), Ctrl-C is the only way out, and a good one.
+    with suppress(NotImplementedError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with server:
         # Not before it listens: on a port that is taken another may be running, with these files.
-        _write_files(server, key, files)
+        _write_files(server.ca_pem, ca_file, key, key_file)
+        access = _Access(
+            host=server.host,
+            port=server.port,
+            ca_file=str(ca_file),
+            key_file=str(key_file) if key else None,
+            key_id=key.key_id if key else None,
+            team_id=key.team_id if key else None,
+        )
         if as_json:
-            print_json(_access(server, key, files))
+            print_json({"url": access.url, **asdict(access)})
         else:
-            click.echo("\n".join(_instructions(server, key, files)))
-        stop = asyncio.Event()
-        # Where there are no such handlers (Windows), Ctrl-C is the only way out, and a good one.
-        with suppress(NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+            click.echo("\n".join(_instructions(access)))
         # Ctrl-C cancels the main task of asyncio.run.
         with suppress(asyncio.CancelledError):
             await stop.wait()
     return server.simulator.ledger
 
 
-def _write_files(server: SimulatorServer, key: ProviderKey | None, files: _Files) -> None:
-    files.ca.write_text(server.ca_pem)
+def _write_files(ca_pem: str, ca_file: Path, key: ProviderKey | None, key_file: Path) -> None:
+    ca_file.write_text(ca_pem)
     if key is not None:
-        files.key.touch(mode=0o600)
+        key_file.touch(mode=0o600)
         # An older file keeps its mode.
-        files.key.chmod(0o600)
-        files.key.write_text(key.private_key_pem)
+        key_file.chmod(0o600)
+        key_file.write_text(key.private_key_pem)
 
 
-def _url(server: SimulatorServer) -> str:
-    host = f"[{server.host}]" if ":" in server.host else server.host
-    return f"https://{host}:{server.port}"
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Access:
+    """What a client needs to know."""
+
+    host: str
+    port: int
+    ca_file: str
+    key_file: str | None
+    key_id: str | None
+    team_id: str | None
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"https://{host}:{self.port}"
 
 
-def _access(
-    server: SimulatorServer, key: ProviderKey | None, files: _Files
-) -> dict[str, str | int | None]:
-    return {
-        "url": _url(server),
-        "host": server.host,
-        "port": server.port,
-        "ca_file": str(files.ca),
-        "key_file": None if key is None else str(files.key),
-        "key_id": None if key is None else key.key_id,
-        "team_id": None if key is None else key.team_id,
-    }
-
-
-def _instructions(server: SimulatorServer, key: ProviderKey | None, files: _Files) -> Iterator[str]:
-    yield f"A simulated APNs listens on {_url(server)}"
+def _instructions(access: _Access) -> Iterator[str]:
+    yield f"A simulated APNs listens on {access.url}"
     yield ""
-    yield f"  certificate authority   {files.ca}"
-    if key is not None:
-        yield f"  signing key             {files.key}"
-        yield f"  key id                  {key.key_id}"
-        yield f"  team id                 {key.team_id}"
+    yield f"  certificate authority   {access.ca_file}"
+    if access.key_file is not None:
+        yield f"  signing key             {access.key_file}"
+        yield f"  key id                  {access.key_id}"
+        yield f"  team id                 {access.team_id}"
     yield ""
-    yield "See who is there; without a provider token it refuses (403 MissingProviderToken):"
+    yield "See it refuse a request, which has neither a provider token nor a topic:"
     yield ""
-    ca_file = shlex.quote(str(files.ca))
-    yield f"curl --http2 --cacert {ca_file} -d '{{}}' {_url(server)}/3/device/00"
+    yield f"curl --http2 --cacert {shlex.quote(access.ca_file)} -d '{{}}' \\"
+    yield f"  {access.url}/3/device/00"
     yield ""
-    if key is not None:
+    if access.key_file is not None:
         yield "Send a notification:"
         yield ""
-        yield SNIPPET.format(
-            python=shlex.quote(sys.executable),
-            key_file=str(files.key),
-            key_id=key.key_id,
-            team_id=key.team_id,
-            ca_file=str(files.ca),
-            host=server.host,
-            port=server.port,
-        )
+        yield SNIPPET.format(python=shlex.quote(sys.executable), **asdict(access))
     yield "Stop it with Ctrl-C."
 
 
@@ -278,8 +273,9 @@ key = TokenKey.from_file(
 
 async def main():
     async with Client(endpoint, token_signer=key, ssl_context=ca) as client:
-        payload = {{"aps": {{"alert": "Hello"}}}}
-        print(await client.send(Notification(Route("com.example.app"), "00" * 32, payload)))
+        alert = {{"aps": {{"alert": "Hello"}}}}
+        route = Route("com.example.app")
+        print(await client.send(Notification(route, "00" * 32, alert)))
 
 asyncio.run(main())
 END

@@ -1,0 +1,89 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import apns_cli
+from apns_cli.command import COMMANDS, apns
+from apns_core import __version__
+
+
+def run_python(program: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30
+    )
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_every_command_has_help_with_examples(command: list[str], option: str) -> None:
+    result = CliRunner().invoke(apns, [*command, option], prog_name="apns")
+    assert result.exit_code == 0
+    _, _, examples = result.stdout.partition("Examples:\n")
+    assert " ".join(["  apns", *command]) in examples
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_each_name_is_that_of_its_command() -> None:
+    result = CliRunner().invoke(apns, ["--help"])
+    for name in COMMANDS:
+        assert f"\n  {name} " in result.stdout
+
+
+def test_the_list_of_commands_says_all_of_each_in_one_line() -> None:
+    _, _, commands = CliRunner().invoke(apns, ["--help"]).stdout.partition("Commands:\n")
+    assert commands
+    assert "..." not in commands
+
+
+def test_tells_its_version() -> None:
+    result = CliRunner().invoke(apns, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"apns, version {__version__}\n")
+
+
+def test_wrong_usage() -> None:
+    result = CliRunner().invoke(apns, ["frobnicate"])
+    assert result.exit_code == 2
+    assert "No such command 'frobnicate'" in result.stderr
+
+
+@pytest.mark.parametrize("package", ["click", "rich", "h2", "trustme"])
+def test_says_how_to_get_what_is_missing(package: str) -> None:
+    # What is None in sys.modules cannot be imported.
+    done = run_python(
+        f"import sys; sys.modules[{package!r}] = None; sys.argv = ['apns', 'simulate']\n"
+        "import apns_cli; apns_cli.main()"
+    )
+    assert done.returncode == 2
+    assert "pip install 'apns-core[cli]'" in done.stderr
+    assert package in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_does_not_blame_the_extra_for_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apns_cli.demo", None)
+    monkeypatch.setattr(sys, "argv", ["apns", "demo"])
+    with pytest.raises(ModuleNotFoundError, match=r"apns_cli\.demo"):
+        apns_cli.main()
+
+
+def test_a_command_imports_no_more_than_it_needs() -> None:
+    done = run_python(
+        "import sys; sys.modules['h2'] = None; sys.argv = ['apns', '--version']\n"
+        "import apns_cli; apns_cli.main()"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_page_has_each_option(name: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    _, _, section = page.partition(f"## `apns {name}`")
+    section = section.partition("\n## ")[0]
+    with apns.make_context("apns", [], resilient_parsing=True) as context:
+        command = apns.get_command(context, name)
+        assert command is not None
+        for option in command.params:
+            assert f"`{option.opts[0]}" in section
