@@ -3,16 +3,16 @@
 Parsed, not validated: what exists is fit to be sent, in the bytes of the wire.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
-from typing import Final, NoReturn, Self, cast, final
+from typing import Final, NoReturn, Self, final
 from uuid import UUID
 
 from apns_core.errors import InvalidField
-from apns_core.requests.route import Field, Route, is_whole_number, visible_text
+from apns_core.requests.route import Field, Route, visible_text
+from apns_core.requests.values import encode_json, unix_seconds, uuid_text, wrong_size
 
 __all__ = ["Notification"]
 
@@ -21,9 +21,6 @@ _MAX_TOKEN_LENGTH: Final = 200
 
 _MAX_COLLAPSE_ID: Final = 64
 """Octets (Apple), and ASCII characters take one each."""
-
-_MAX_EXPIRATION: Final = 2**53
-"""UNIX seconds; beyond it JSON numbers lose their last digit somewhere on the way."""
 
 
 @final
@@ -65,9 +62,11 @@ class Notification:
         self.route = route
         self.device_token = _device_token(device_token)
         self.path = b"/3/device/" + self.device_token.encode()
-        self.payload = payload if isinstance(payload, bytes) else _json(payload)
+        self.payload = payload if isinstance(payload, bytes) else encode_json("payload", payload)
         if not 0 < len(self.payload) <= route.payload_limit:
-            raise _wrong_size(len(self.payload), route)
+            raise wrong_size(
+                "payload", len(self.payload), route.payload_limit, route.push_type.value
+            )
         self.expiration: int | None = None
         self.apns_id: str | None = None
         if expiration is None and collapse_id is None and apns_id is None:
@@ -76,10 +75,10 @@ class Notification:
             return
         fields: list[Field] = []
         if apns_id is not None:
-            self.apns_id = _apns_id(apns_id)
+            self.apns_id = uuid_text("apns_id", apns_id)
             fields.append((b"apns-id", self.apns_id.encode()))
         if expiration is not None:
-            self.expiration = _expiration(expiration)
+            self.expiration = unix_seconds("expiration", expiration)
             fields.append((b"apns-expiration", b"%d" % self.expiration))
         if collapse_id is not None:
             text = visible_text("collapse_id", collapse_id, _MAX_COLLAPSE_ID)
@@ -112,48 +111,4 @@ def _device_token(value: object) -> str:
     return value
 
 
-def _json(payload: object) -> bytes:
-    # A str would make a JSON string of what is JSON already.
-    if not isinstance(payload, Mapping):
-        raise InvalidField("payload", "neither bytes nor a mapping")
-    document = dict(cast("Mapping[str, object]", payload))
-    try:
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        # The text of the cause may quote the payload: its type is all that is told.
-        raise InvalidField(
-            "payload", f"no JSON can be made of it ({type(error).__name__})"
-        ) from None
-
-
-def _wrong_size(size: int, route: Route) -> InvalidField:
-    if not size:
-        return InvalidField("payload", "empty")
-    return InvalidField(
-        "payload",
-        f"{size} octets, {size - route.payload_limit} more than the {route.payload_limit} "
-        f"that {route.push_type.value} admits",
-    )
-
-
-def _apns_id(value: object) -> str:
-    # Only the canonical form: UUID() would accept braces, "urn:uuid:" and digits without hyphens.
-    text = str(value).lower()
-    if not isinstance(value, str | UUID) or not _UUID(text):
-        raise InvalidField("apns_id", "not a UUID in its form 8-4-4-4-12")
-    return text
-
-
-def _expiration(value: object) -> int:
-    if isinstance(value, datetime):
-        if value.utcoffset() is None:
-            raise InvalidField("expiration", "a datetime without a time zone")
-        value = int(value.timestamp())
-    if not is_whole_number(value) or not 0 <= value <= _MAX_EXPIRATION:
-        raise InvalidField("expiration", "not a whole number of UNIX seconds")
-    return value
-
-
 _TOKEN: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+").fullmatch
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch

@@ -15,6 +15,7 @@ __all__ = [
     "PushType",
     "Route",
     "is_whole_number",
+    "parse_priority",
     "visible_text",
 ]
 
@@ -148,6 +149,13 @@ def is_whole_number(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def parse_priority(value: object) -> Priority:
+    """Return the priority that ``value`` is. Raises InvalidField."""
+    if not is_whole_number(value) or value not in _PRIORITIES:
+        raise InvalidField("priority", "not 10, 5 or 1")
+    return Priority(value)
+
+
 def _topic(value: object, push_type: PushType) -> str:
     topic = visible_text("topic", value, MAX_TOPIC_LENGTH)
     suffix = TOPIC_SUFFIXES.get(push_type, "")
@@ -161,9 +169,7 @@ def _topic(value: object, push_type: PushType) -> str:
 def _priority(value: object, push_type: PushType) -> Priority:
     if value is None:
         return Priority.CONSERVE_POWER if push_type is PushType.BACKGROUND else Priority.IMMEDIATE
-    if not is_whole_number(value) or value not in _PRIORITIES:
-        raise InvalidField("priority", "not 10, 5 or 1")
-    priority = Priority(value)
+    priority = parse_priority(value)
     if push_type is PushType.BACKGROUND and priority is not Priority.CONSERVE_POWER:
         raise InvalidField("priority", "a background notification must have 5")
     return priority

@@ -1,0 +1,116 @@
+"""Values that several kinds of request have: from what the caller gives to what is sent."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, cast
+from uuid import UUID
+
+from apns_core.errors import InvalidField
+from apns_core.requests.route import is_whole_number, visible_text
+
+__all__ = [
+    "bundle_id_text",
+    "channel_id_text",
+    "encode_json",
+    "unix_seconds",
+    "uuid_text",
+    "wrong_size",
+]
+
+_MAX_UNIX_SECONDS: Final = 2**53
+"""Beyond it JSON numbers lose their last digit somewhere on the way."""
+
+_MAX_BUNDLE_ID: Final = 155
+"""Characters; App Store Connect takes no longer one."""
+
+_MAX_CHANNEL_ID: Final = 255
+"""Characters. Apple: "Don't make assumptions on the channel ID size"; yet a field has to end."""
+
+
+def encode_json(field: str, document: object) -> bytes:
+    """Return a mapping as compact JSON in UTF-8. Raises InvalidField for ``field``.
+
+    Mappings of any kind are taken at any depth; numbers that JSON does not have are refused.
+    """
+    # A str would make a JSON string of what is JSON already.
+    if not isinstance(document, Mapping):
+        raise InvalidField(field, "neither bytes nor a mapping")
+    try:
+        return _ENCODE(document).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        # The text of the cause may quote the payload: its type is all that is told.
+        raise InvalidField(field, f"no JSON can be made of it ({type(error).__name__})") from None
+
+
+def wrong_size(field: str, size: int, limit: int, kind: str) -> InvalidField:
+    """Make the error for a body that is empty, or longer than the ``limit`` of its ``kind``."""
+    if not size:
+        return InvalidField(field, "empty")
+    return InvalidField(
+        field, f"{size} octets, {size - limit} more than the {limit} that {kind} admits"
+    )
+
+
+def uuid_text(field: str, value: object) -> str:
+    """Return a UUID in its canonical form, in lower case. Raises InvalidField."""
+    # Only the canonical form: UUID() would accept braces, "urn:uuid:" and digits without hyphens.
+    text = str(value).lower()
+    if not isinstance(value, str | UUID) or not _UUID(text):
+        raise InvalidField(field, "not a UUID in its form 8-4-4-4-12")
+    return text
+
+
+def unix_seconds(field: str, value: object) -> int:
+    """Return an instant, given as UNIX seconds or aware datetime, as the former.
+
+    Raises InvalidField.
+    """
+    if isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise InvalidField(field, "a datetime without a time zone")
+        value = int(value.timestamp())
+    if not is_whole_number(value) or not 0 <= value <= _MAX_UNIX_SECONDS:
+        raise InvalidField(field, "not a whole number of UNIX seconds")
+    return value
+
+
+def bundle_id_text(value: object) -> str:
+    """Return ``value`` if it may be an app's bundle id, as one segment of a path.
+
+    Raises InvalidField.
+    """
+    text = visible_text("bundle_id", value, _MAX_BUNDLE_ID)
+    if not _BUNDLE_ID(text):
+        raise InvalidField("bundle_id", "not made of letters, digits, hyphens and periods")
+    if text.endswith(".push-type.liveactivity"):
+        # "Ensure that no push type suffix is added to the bundle ID" (Apple, on TopicDisallowed).
+        raise InvalidField("bundle_id", "has the suffix of a topic: here it stands alone")
+    return text
+
+
+def channel_id_text(value: object) -> str:
+    """Return ``value`` if it may be a channel id: base64, as APNs gave it. Raises InvalidField."""
+    text = visible_text("channel_id", value, _MAX_CHANNEL_ID)
+    if not _BASE64(text):
+        raise InvalidField("channel_id", "not base64")
+    return text
+
+
+def _plain(value: object) -> dict[str, object]:
+    """Return a mapping that json does not know as one that it does."""
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return dict(cast("Mapping[str, object]", value))
+
+
+_ENCODE: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
+).encode
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+# Apple's grammar (CFBundleIdentifier), and the underscore that old apps have. It begins with a
+# letter or digit, so that it is no "..".
+_BUNDLE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*").fullmatch
+# Either alphabet of RFC 4648, padded or not: the encoding is APNs' business.
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}").fullmatch
