@@ -233,7 +233,8 @@ def test_a_reset_after_the_whole_request_leaves_it_unknown() -> None:
 
 def test_a_reset_before_the_whole_request_proves_that_it_was_not_processed() -> None:
     scene = Scene()
-    scene.open(window=0)
+    scene.open()
+    scene.feed(scene.peer.settings(window=0))
     scene.submit()
     scene.feed(scene.peer.reset(3, STREAM_CLOSED))
     assert normals(scene.events) == [("unprocessed", 0, Cause.RESET)]
