@@ -521,10 +521,12 @@ class Client:
             # One by one: the encoder owes the peer the smallest of several (RFC 7541 §4.2).
             if identifier == HEADER_TABLE_SIZE:
                 self.encoder.set_peer_limit(value)
+        cost = 1
         if self.peer.initial_window_size != was:
+            cost += len(self._streams) // _STREAMS_A_GLITCH
             self._adjust_windows()
         self._reply(SETTINGS_ACK)
-        self._glitch("SETTINGS frames")
+        self._glitch("SETTINGS frames", cost)
         self.events.append(SettingsReceived())
 
     def _adjust_windows(self) -> None:
@@ -820,8 +822,8 @@ class Client:
         self._output.append(frame)
         self._output_size += len(frame)
 
-    def _glitch(self, what: str) -> None:
-        self._glitches.spend(what, self._now, self.next_stream_id >> 1)
+    def _glitch(self, what: str, cost: int = 1) -> None:
+        self._glitches.spend(what, self._now, self.next_stream_id >> 1, cost)
 
     # Indexed by frame type, beside frames.FRAME_RULES.
     _handlers = (
@@ -848,6 +850,9 @@ def _above(streams: dict[int, Stream], last_stream_id: int) -> list[Stream]:
     above.reverse()
     return above
 
+
+_STREAMS_A_GLITCH: Final = 64
+"""Streams whose windows are adjusted in the time that a frame takes to be read, roughly."""
 
 _HEAD: Final = frames.FRAME_HEAD.pack
 _READ_HEAD: Final = frames.FRAME_HEAD.unpack_from

@@ -74,12 +74,12 @@ class GlitchBudget:
         self._refilled_at = now
         self._streams = 0
 
-    def spend(self, what: str, now: float, streams: int) -> None:
-        """Count one, after ``streams`` were opened in all.
+    def spend(self, what: str, now: float, streams: int, cost: int = 1) -> None:
+        """Count one frame of that ``cost``, after ``streams`` were opened in all.
 
         Raises RemoteProtocolError (ENHANCE_YOUR_CALM) where there are too many.
         """
-        self._left -= 1
+        self._left -= cost
         if self._left >= 0:
             return
         # Only now: a budget that lasts costs one subtraction a frame.

@@ -63,6 +63,13 @@ def test_five_a_stream_are_too_many() -> None:
         go_on()
 
 
+def test_a_dear_frame_counts_for_many() -> None:
+    budget = GlitchBudget(now=0.0)
+    budget.spend("frames of no use", 0.0, 0, cost=9_999)
+    spend(budget, 1, now=0.0)
+    refused(budget, now=0.0)
+
+
 def test_window_updates_follow_what_was_sent() -> None:
     assert window_updates_allowed(0, 0) == 5
     assert window_updates_allowed(1, 1) == 27
