@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from math import isfinite
 from typing import Final, cast
 from uuid import UUID
 
@@ -14,6 +15,12 @@ __all__ = [
     "bundle_id_text",
     "channel_id_text",
     "encode_json",
+    "finite_number",
+    "from_zero_to_one",
+    "is_channel_id",
+    "mapping",
+    "optional_text",
+    "text",
     "unix_seconds",
     "uuid_text",
     "wrong_size",
@@ -56,10 +63,10 @@ def wrong_size(field: str, size: int, limit: int, kind: str) -> InvalidField:
 def uuid_text(field: str, value: object) -> str:
     """Return a UUID in its canonical form, in lower case. Raises InvalidField."""
     # Only the canonical form: UUID() would accept braces, "urn:uuid:" and digits without hyphens.
-    text = str(value).lower()
-    if not isinstance(value, str | UUID) or not _UUID(text):
+    canonical = str(value).lower()
+    if not isinstance(value, str | UUID) or not _UUID(canonical):
         raise InvalidField(field, "not a UUID in its form 8-4-4-4-12")
-    return text
+    return canonical
 
 
 def unix_seconds(field: str, value: object) -> int:
@@ -81,21 +88,62 @@ def bundle_id_text(value: object) -> str:
 
     Raises InvalidField.
     """
-    text = visible_text("bundle_id", value, _MAX_BUNDLE_ID)
-    if not _BUNDLE_ID(text):
+    bundle_id = visible_text("bundle_id", value, _MAX_BUNDLE_ID)
+    if not _BUNDLE_ID(bundle_id):
         raise InvalidField("bundle_id", "not made of letters, digits, hyphens and periods")
-    if text.endswith(".push-type.liveactivity"):
+    if bundle_id.endswith(".push-type.liveactivity"):
         # "Ensure that no push type suffix is added to the bundle ID" (Apple, on TopicDisallowed).
         raise InvalidField("bundle_id", "has the suffix of a topic: here it stands alone")
-    return text
+    return bundle_id
 
 
-def channel_id_text(value: object) -> str:
+def channel_id_text(value: object, field: str = "channel_id") -> str:
     """Return ``value`` if it may be a channel id: base64, as APNs gave it. Raises InvalidField."""
-    text = visible_text("channel_id", value, _MAX_CHANNEL_ID)
-    if not _BASE64(text):
-        raise InvalidField("channel_id", "not base64")
-    return text
+    channel_id = visible_text(field, value, _MAX_CHANNEL_ID)
+    if not is_channel_id(channel_id):
+        raise InvalidField(field, "not base64")
+    return channel_id
+
+
+def is_channel_id(value: str) -> bool:
+    """Whether APNs may have made this channel id, and would take it back."""
+    return len(value) <= _MAX_CHANNEL_ID and _BASE64(value) is not None
+
+
+def text(field: str, value: object) -> str:
+    """Return ``value`` if it is a text, and not empty. Raises InvalidField."""
+    if not isinstance(value, str) or not value:
+        raise InvalidField(field, "not a text, or empty")
+    return value
+
+
+def optional_text(field: str, value: object) -> str | None:
+    """Return ``value`` if it is None, or a text that is not empty. Raises InvalidField."""
+    return None if value is None else text(field, value)
+
+
+def mapping(field: str, value: object) -> Mapping[str, object]:
+    """Return ``value`` if it is a mapping whose keys are texts. Raises InvalidField."""
+    if not isinstance(value, Mapping):
+        raise InvalidField(field, "not a mapping")
+    if not all(isinstance(key, str) for key in cast("Mapping[object, object]", value)):
+        raise InvalidField(field, "has a key that is not a text")
+    return cast("Mapping[str, object]", value)
+
+
+def finite_number(field: str, value: object) -> float:
+    """Return ``value`` if it is a number that JSON has. Raises InvalidField."""
+    if is_whole_number(value) or (isinstance(value, float) and isfinite(value)):
+        return value
+    raise InvalidField(field, "not a finite number")
+
+
+def from_zero_to_one(field: str, value: object) -> float:
+    """Return ``value`` if it is a number from 0 to 1. Raises InvalidField."""
+    number = finite_number(field, value)
+    if not 0 <= number <= 1:
+        raise InvalidField(field, "not from 0 to 1")
+    return number
 
 
 def _plain(value: object) -> dict[str, object]:

@@ -1,0 +1,165 @@
+"""What a notification shows and how it sounds: the parts of a payload that have members."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, cast, final
+
+from apns_core.errors import InvalidField
+from apns_core.requests.values import from_zero_to_one, optional_text, text
+
+__all__ = [
+    "Alert",
+    "CriticalSound",
+    "InterruptionLevel",
+    "LiveActivityAlert",
+    "Localized",
+    "part",
+    "present",
+]
+
+
+@final
+class InterruptionLevel(StrEnum):
+    """How much a notification may interrupt."""
+
+    PASSIVE = "passive"
+    """Joins the list, without lighting up the screen or a sound."""
+    ACTIVE = "active"
+    """The default."""
+    TIME_SENSITIVE = "time-sensitive"
+    """Passes a Focus that admits it. Needs an entitlement."""
+    CRITICAL = "critical"
+    """Passes the mute switch too. Needs an entitlement that Apple gives on request."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """What is shown. Raises InvalidField for texts that nothing would show.
+
+    The texts themselves, or keys of the app's ``Localizable.strings`` with arguments that take the
+    places of ``%@`` in them. ``launch_image``: a file in the app, or a storyboard.
+    """
+
+    title: str | None = None
+    subtitle: str | None = None
+    body: str | None = None
+    launch_image: str | None = None
+    title_loc_key: str | None = None
+    title_loc_args: Sequence[str] | None = None
+    subtitle_loc_key: str | None = None
+    subtitle_loc_args: Sequence[str] | None = None
+    loc_key: str | None = None
+    """Of the body."""
+    loc_args: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name in _ALERT_TEXTS:
+            optional_text(name, getattr(self, name))
+        for name in _ALERT_ARGUMENTS:
+            key = name.replace("args", "key")
+            _check_arguments(name, getattr(self, name), getattr(self, key))
+        if all(getattr(self, name) is None for name in _ALERT_TEXTS if name != "launch_image"):
+            raise InvalidField("alert", "shows no text: give a title, a body or a key for one")
+
+    def members(self) -> Mapping[str, object]:
+        """Return the members of its JSON object."""
+        # Each member is called as its attribute is, but for the hyphens.
+        names = (*_ALERT_TEXTS, *_ALERT_ARGUMENTS)
+        return present({name.replace("_", "-"): getattr(self, name) for name in names})
+
+
+_ALERT_TEXTS: Final = (
+    "title",
+    "subtitle",
+    "body",
+    "launch_image",
+    "title_loc_key",
+    "subtitle_loc_key",
+    "loc_key",
+)
+_ALERT_ARGUMENTS: Final = ("title_loc_args", "subtitle_loc_args", "loc_args")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CriticalSound:
+    """The sound of a critical alert, which the mute switch does not mute.
+
+    ``name``: a file in the app's bundle or its ``Library/Sounds``. ``volume``: from 0.0 to 1.0.
+    Raises InvalidField.
+    """
+
+    name: str = "default"
+    volume: float = 1.0
+
+    def __post_init__(self) -> None:
+        text("name", self.name)
+        from_zero_to_one("volume", self.volume)
+
+    def members(self) -> Mapping[str, object]:
+        """Return the members of its JSON object."""
+        return {"critical": 1, "name": self.name, "volume": self.volume}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Localized:
+    """A text of a Live Activity's alert: a key of the app's, and arguments. Raises InvalidField."""
+
+    loc_key: str
+    loc_args: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        text("loc_key", self.loc_key)
+        _check_arguments("loc_args", self.loc_args, self.loc_key)
+
+    def members(self) -> Mapping[str, object]:
+        """Return the members of its JSON object."""
+        return present({"loc-key": self.loc_key, "loc-args": self.loc_args})
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveActivityAlert:
+    """Lights up the screen with an update of a Live Activity. Raises InvalidField."""
+
+    title: str | Localized
+    body: str | Localized
+    sound: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("title", "body"):
+            if not isinstance(getattr(self, name), Localized):
+                text(name, getattr(self, name))
+        optional_text("sound", self.sound)
+
+    def members(self) -> Mapping[str, object]:
+        """Return the members of its JSON object."""
+        return present({"title": part(self.title), "body": part(self.body), "sound": self.sound})
+
+
+def part(value: object) -> object:
+    """Return a part as the members of its JSON object, and anything else as it is."""
+    return value.members() if isinstance(value, _PARTS) else value
+
+
+def present(members: Mapping[str, object]) -> dict[str, object]:
+    """Leave out the members that are None."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _check_arguments(field: str, args: object, key: str | None) -> None:
+    if args is None:
+        return
+    # A str is a sequence of its characters.
+    if isinstance(args, str) or not isinstance(args, Sequence):
+        raise InvalidField(field, "not a sequence of texts")
+    if not all(isinstance(arg, str) for arg in cast("Sequence[object]", args)):
+        raise InvalidField(field, "not a sequence of texts")
+    if key is None:
+        raise InvalidField(field, "arguments without a key")
+
+
+_PARTS: Final = (Alert, CriticalSound, Localized, LiveActivityAlert)
