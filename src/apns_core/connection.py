@@ -290,8 +290,8 @@ class Connection(Generic[T]):
         for event in self.raw_events():
             if type(event) is Ticket:
                 outcome = event.outcome
-                self._submissions.finish(event)
                 if outcome is not None:
+                    self._submissions.finish(event)
                     events.append(outcome)
             else:
                 events.append(event)
@@ -390,14 +390,17 @@ class Connection(Generic[T]):
         if not http.events:
             return
         events, http.events = http.events, []
+        error: RemoteProtocolError | None = None
         for event in events:
             if type(event) is Ticket:
                 self._on_stream(event)  # pyright: ignore[reportUnknownArgumentType]
+                error = event.error
                 continue
-            if type(event) is not http2.ConnectionEnded:
+            # Drained by what came before? Had the rest come later, nobody would have read it. But
+            # where the connection's end has ended streams, they come before it with its error.
+            if type(event) is not http2.ConnectionEnded or event.error is not error:
                 self._close_if_drained()
             if self.state is ConnectionState.CLOSED:
-                # Drained by what came before: had the rest come later, nobody would have read it.
                 break
             if type(event) is http2.SettingsReceived:
                 self._on_settings()
@@ -503,8 +506,6 @@ class Connection(Generic[T]):
         self.in_flight -= 1
 
     def _drain(self, cause: Cause) -> None:
-        if self.state is ConnectionState.CLOSED:
-            return
         if self.state is not ConnectionState.DRAINING:
             self._drain_deadline = self._now + self._config.drain_timeout
             self._end_cause = cause

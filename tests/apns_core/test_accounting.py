@@ -1,7 +1,7 @@
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apns_core.accounting import TRANSITIONS, ConnectionState, StreamAccounting, Transition
@@ -129,6 +129,7 @@ def test_the_peer_may_change_its_mind_at_any_time() -> None:
     assert made.limit == 500
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 2_000),
     st.lists(

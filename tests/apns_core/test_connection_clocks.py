@@ -1,7 +1,7 @@
 """The clocks of a connection: deadlines, PING, stalls, draining. All on a virtual one."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apns_core.accounting import ConnectionState
@@ -353,6 +353,7 @@ def test_a_send_given_up_long_ago_is_not_held_against_the_next() -> None:
 # ── the timer ──
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apns_core.accounting import ConnectionState
@@ -126,6 +126,7 @@ def test_the_first_goaway_that_says_something_is_kept(
     assert goaway.reason == known
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 2**32 - 1))
 def test_any_debug_data_is_an_event(debug_data: bytes, code: int) -> None:
     scene = Scene()

@@ -1,7 +1,7 @@
 """How many streams may be open: limits that move, windows, field lists, stream ids."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apns_core.accounting import ConnectionState
@@ -78,6 +78,7 @@ def test_our_own_limit() -> None:
     assert scene.connection.limit == 3
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 1_000) | st.sampled_from(["answer", "submit", "reject"]), max_size=30)
 )

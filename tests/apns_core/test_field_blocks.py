@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Final
 
 from hpack import Decoder
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apns_core.field_blocks import FIELD_INDEXING, FieldBlocks
@@ -205,6 +205,7 @@ TOKENS = st.none() | st.integers(1, 9).map(lambda n: b"bearer " + b"%d" % n * 18
 STEPS = st.lists(NOTIFICATIONS | SIZES | st.tuples(TOKENS), max_size=40)
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_every_block_decodes_to_exactly_the_request(
     steps: list[Notification | int | tuple[bytes | None]],

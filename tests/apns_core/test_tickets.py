@@ -3,7 +3,7 @@ from collections import deque
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apns_core.outcomes import Cause, Unprocessed
@@ -189,6 +189,7 @@ def test_cancelled_tickets_do_not_pile_up_in_a_queue_that_stands_still() -> None
 Step = tuple[str, int]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apns_core.errors import ApnsError, InvalidField
@@ -319,6 +319,7 @@ def decoded_fields(notification: Notification) -> list[tuple[bytes, bytes]]:
     return scene.peer.requests[stream_id].fields
 
 
+@settings(deadline=None)
 @given(device_token=TEXT | HEX)
 def test_any_device_token_is_refused_or_sent_exactly(device_token: str) -> None:
     try:
@@ -331,6 +332,7 @@ def test_any_device_token_is_refused_or_sent_exactly(device_token: str) -> None:
     assert not any(bad in path for bad in (b"..", b"?", b"#", b"%", b"\r", b"\n", b"\0", b" "))
 
 
+@settings(deadline=None)
 @given(collapse_id=TEXT | VISIBLE)
 def test_any_collapse_id_is_refused_or_sent_exactly(collapse_id: str) -> None:
     try:
@@ -343,6 +345,7 @@ def test_any_collapse_id_is_refused_or_sent_exactly(collapse_id: str) -> None:
     assert [name for name, _ in fields].count(b"apns-collapse-id") == 1
 
 
+@settings(deadline=None)
 @given(apns_id=TEXT | UUIDS | UUIDS.map(str.upper))
 def test_any_apns_id_is_refused_or_sent_exactly(apns_id: str) -> None:
     try:
@@ -353,6 +356,7 @@ def test_any_apns_id_is_refused_or_sent_exactly(apns_id: str) -> None:
     assert decoded_fields(notification)[-1] == (b"apns-id", apns_id.lower().encode("ascii"))
 
 
+@settings(deadline=None)
 @given(topic=TEXT | VISIBLE.filter(bool))
 def test_any_topic_is_refused_or_sent_exactly(topic: str) -> None:
     try:
@@ -370,6 +374,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(payload=st.dictionaries(st.text(), JSON, max_size=4))
 def test_any_mapping_is_refused_or_read_back_as_it_was(payload: dict[str, Any]) -> None:
     try:

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apns_core.errors import InvalidField
@@ -140,6 +140,7 @@ def test_a_topic_may_be_255_characters_long() -> None:
     assert caught.value.field == "topic"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_refused_or_is_the_topic_on_the_wire(text: str) -> None:
     try:
@@ -151,6 +152,7 @@ def test_any_text_is_refused_or_is_the_topic_on_the_wire(text: str) -> None:
         assert route.fields[0] == (b"apns-topic", text.encode("ascii"))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_visible_text_is_exactly_visible_ascii(text: str) -> None:
     good = 1 <= len(text) <= 8 and all(0x21 <= ord(c) <= 0x7E for c in text)
