@@ -1,25 +1,26 @@
-"""Signs provider tokens with a key file (``.p8``) from Apple; the engine never imports it."""
+"""Signs provider tokens: with Apple's key file (``.p8``), or a key that lives elsewhere.
 
+The engine never imports it.
+"""
+
+import json
 import os
 import re
-import stat
-import warnings
-from pathlib import Path
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
 from typing import Final, NoReturn, final
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from apns_core.errors import InvalidField
+from apns_core.trust.key_files import KeyFileWarning, read_key_file
 
-__all__ = ["KeyFileWarning", "TokenKey"]
-
-
-class KeyFileWarning(UserWarning):
-    """A key file can be read or written by others than its owner."""
+__all__ = ["KeyFileWarning", "RemoteKey", "TokenKey"]
 
 
 @final
@@ -39,30 +40,25 @@ class TokenKey:
     """Ten characters, from the membership page of the developer account."""
 
     def __init__(self, key: PrivateKeyTypes, *, key_id: str, team_id: str) -> None:
-        for field, value in (("key_id", key_id), ("team_id", team_id)):
-            if not _TEN_CHARACTERS.fullmatch(value):
-                raise InvalidField(field, "must be 10 letters and digits")
+        _check_ids(key_id, team_id)
         self._key = _p256("key", key)
         self.key_id = key_id
         self.team_id = team_id
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str], *, key_id: str, team_id: str) -> "TokenKey":
+    def from_file(
+        cls, path: str | os.PathLike[str], *, key_id: str, team_id: str, strict: bool = False
+    ) -> "TokenKey":
         """Read the key from a file. Warns with `KeyFileWarning` if others may read or write it.
 
-        Raises `InvalidField` when the file cannot be read or holds something else.
+        Raises `InvalidField` when the file cannot be read or holds something else; with
+        ``strict``, also where it would warn.
         """
-        name = os.fsdecode(path)
-        if "-----BEGIN" in name:
-            raise InvalidField("path", "is the text of a key; use TokenKey.from_pem")
-        mode, pem = _read(name)
-        if _HAS_MODES and mode & _OTHERS:
-            warnings.warn(
-                f"the key file has mode {stat.S_IMODE(mode):04o}: others than its owner may use it",
-                KeyFileWarning,
-                stacklevel=2,
-            )
-        return cls(_load("path", pem), key_id=key_id, team_id=team_id)
+        return cls(
+            _load("path", read_key_file("path", path, strict=strict)),
+            key_id=key_id,
+            team_id=team_id,
+        )
 
     @classmethod
     def from_pem(cls, pem: bytes | str, *, key_id: str, team_id: str) -> "TokenKey":
@@ -94,14 +90,82 @@ class TokenKey:
         raise TypeError("a signing key is a credential and cannot be pickled")
 
 
+@final
+class RemoteKey:
+    """A P-256 signing key that stays where it is: in an HSM, a key service, an agent.
+
+    ``sign_message`` is given the bytes to sign, in ASCII, and returns their ECDSA signature with
+    SHA-256: either DER, as OpenSSL, PKCS#11 wrappers and the key services of AWS and Google give
+    it, or r and s in 32 bytes each, as Azure does. A service that signs digests instead is to be
+    given ``hashlib.sha256(message).digest()``. What ``sign_message`` raises, `sign` raises.
+
+    Called once in 40 minutes. It may take its time where the adapter says that signers may; one
+    that is asynchronous is no signer for this class.
+    """
+
+    __slots__ = ("_sign_message", "key_id", "team_id")
+
+    key_id: Final[str]
+    """Ten characters: what Apple calls the key."""
+
+    team_id: Final[str]
+    """Ten characters, from the membership page of the developer account."""
+
+    def __init__(
+        self, sign_message: Callable[[bytes], bytes], *, key_id: str, team_id: str
+    ) -> None:
+        _check_ids(key_id, team_id)
+        self._sign_message = sign_message
+        self.key_id = key_id
+        self.team_id = team_id
+
+    def sign(self, issued_at: int) -> str:
+        """Sign a provider token issued at this Unix time in seconds: the JWT of `TokenKey.sign`.
+
+        Raises `InvalidField` when what comes back is no such signature. Whether it is one by the
+        right key, APNs will say (``InvalidProviderToken``).
+        """
+        header = _base64url_json({"alg": "ES256", "kid": self.key_id})
+        claims = _base64url_json({"iss": self.team_id, "iat": issued_at})
+        message = header + b"." + claims  # RFC 7515 Section 5.1
+        signature = _r_and_s(self._sign_message(message))
+        return (message + b"." + _base64url(signature)).decode("ascii")
+
+    def __repr__(self) -> str:
+        return f"RemoteKey(key_id={self.key_id!r}, team_id={self.team_id!r})"
+
+
+def _check_ids(key_id: str, team_id: str) -> None:
+    for field, value in (("key_id", key_id), ("team_id", team_id)):
+        if not _TEN_CHARACTERS.fullmatch(value):
+            raise InvalidField(field, "must be 10 letters and digits")
+
+
 _TEN_CHARACTERS: Final = re.compile("[A-Za-z0-9]{10}")
 
-# A key file has 257 bytes. This much holds any other key too, so that it can be named as such.
-_MAX_FILE: Final = 65_536
 
-# Windows has access lists; the mode that it reports says nothing of them.
-_HAS_MODES: Final = os.name == "posix"
-_OTHERS: Final = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
+def _base64url_json(value: Mapping[str, str | int]) -> bytes:
+    return _base64url(json.dumps(value, separators=(",", ":")).encode("ascii"))
+
+
+def _base64url(data: bytes) -> bytes:
+    return urlsafe_b64encode(data).rstrip(b"=")  # RFC 7515 Section 2
+
+
+def _r_and_s(signature: bytes) -> bytes:
+    """Return a signature as RFC 7518 Section 3.4 has it."""
+    try:
+        data = bytes(memoryview(signature))
+        # Of DER signatures, one in 2**48 or so has this length.
+        if len(data) == 64:
+            return data
+        r, s = decode_dss_signature(data)
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidField(
+            "sign_message", "must return an ECDSA signature on P-256: DER, or 64 bytes of r and s"
+        ) from None
+
 
 _PEM_LABEL: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 
@@ -111,20 +175,6 @@ _NOT_A_PRIVATE_KEY: Final = {
     b"CERTIFICATE": "is a certificate; a token is signed with a private key",
     b"ENCRYPTED PRIVATE KEY": "is encrypted; decrypt it first (openssl pkcs8 -in … -out …)",
 }
-
-
-def _read(name: str) -> tuple[int, bytes]:
-    """Return the mode and the contents of a file."""
-    try:
-        with Path(name).open("rb") as file:
-            # The mode of what was opened: a link is followed once.
-            return os.fstat(file.fileno()).st_mode, file.read(_MAX_FILE)
-    except OSError as error:
-        problem = error.strerror
-    except ValueError:
-        problem = "it has a NUL in it"
-    # Not chained to the OSError: that one quotes the name, which may be a key after all.
-    raise InvalidField("path", f"cannot be read: {problem}")
 
 
 def _load(field: str, pem: bytes) -> EllipticCurvePrivateKey:

@@ -2,22 +2,46 @@
 
 import os
 import ssl
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
 
 from apns_core.errors import ConnectFailed, InvalidField
+from apns_core.trust.pins import pin
+from apns_core.trust.roots import apns_roots
 
-__all__ = ["check_alpn", "client_context", "prepare_context"]
+__all__ = ["ClientIdentity", "check_alpn", "client_context", "prepare_context"]
+
+
+class ClientIdentity(Protocol):
+    """What presents a certificate: an `apns_core.trust.identity.ProviderIdentity`."""
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Have a context present it."""
+        ...
 
 
 def client_context(
-    *, cafile: str | os.PathLike[str] | None = None, cadata: str | bytes | None = None
+    *,
+    cafile: str | os.PathLike[str] | None = None,
+    cadata: str | bytes | None = None,
+    identity: ClientIdentity | None = None,
+    pins: Iterable[str] = (),
 ) -> ssl.SSLContext:
     """Make a context for connections to APNs. It always verifies certificate and host name.
 
-    Trusts the authorities of the system. With ``cafile`` (a path) or ``cadata`` (PEM as text or
-    bytes, or DER) it trusts those *instead*, for a simulator or a proxy. Who wants anything else
-    brings a context of their own; see `prepare_context`.
+    Trusts the authorities of the system, and the two that APNs uses where the package ``certifi``
+    has them (`apns_core.trust.roots`). With ``cafile`` (a path) or ``cadata`` (PEM as text or
+    bytes, or DER) it trusts those *instead*, for a simulator or a proxy; with
+    ``cadata=apns_roots()``, no others than APNs needs. Who wants anything else brings a context of
+    their own; see `prepare_context`.
 
-    Raises `InvalidField` when authorities cannot be read.
+    ``identity`` is presented to the server, in place of provider tokens. Of the certificates of
+    ``pins``, the server must present one besides; see `apns_core.trust.pins.pin`.
+
+    Raises `InvalidField` when authorities cannot be read, and when there are none: a slim container
+    without ``ca-certificates``, a Python from python.org on macOS whose *Install
+    Certificates.command* was not run. Every connection would fail.
     """
     # ssl.create_default_context would also write session keys to the file in $SSLKEYLOGFILE.
     context = prepare_context(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
@@ -32,8 +56,10 @@ def client_context(
             cadata = cadata.decode("ascii", "replace")
         _trust("cadata", context, cadata=cadata)
     if cafile is None and cadata is None:
-        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-    return context
+        _trust_system(context)
+    if identity is not None:
+        identity.load_into(context)
+    return pin(context, pins)
 
 
 def prepare_context(context: ssl.SSLContext) -> ssl.SSLContext:
@@ -72,3 +98,29 @@ def _trust(
         context.load_verify_locations(cafile=cafile, cadata=cadata)
     except (OSError, TypeError, ValueError) as error:  # ssl.SSLError is an OSError
         raise InvalidField(field, "no certificate of an authority can be read from it") from error
+
+
+def _trust_system(context: ssl.SSLContext) -> None:
+    context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    roots = apns_roots()
+    if roots:
+        _trust("cadata", context, cadata=roots)
+    elif not context.cert_store_stats()["x509_ca"] and not _has_directory_of_authorities():
+        raise InvalidField(
+            "cafile",
+            "the system trusts no authority: install ca-certificates, or certifi, or name a file",
+        )
+
+
+def _has_directory_of_authorities() -> bool:
+    """Whether OpenSSL has a directory to look authorities up in when it needs them.
+
+    What is in there is not counted as loaded.
+    """
+    paths = ssl.get_default_verify_paths()
+    names = os.environ.get(paths.openssl_capath_env, paths.openssl_capath)
+    return any(
+        Path(name).is_dir() and any(Path(name).iterdir())
+        for name in names.split(os.pathsep)
+        if name
+    )

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from apns_core.errors import InvalidField
-from apns_core.trust import signing
+from apns_core.trust import key_files
 from apns_core.trust.signing import KeyFileWarning, TokenKey
 
 IDS: Final = {"key_id": "ABC123DEFG", "team_id": "DEF123GHIJ"}
@@ -189,8 +189,8 @@ def test_a_path_is_not_taken_for_contents(key_file: Path) -> None:
 @pytest.mark.parametrize(
     ("contents", "problem"),
     [
-        (PEM.decode(), "use TokenKey.from_pem"),
-        (PEM, "use TokenKey.from_pem"),
+        (PEM.decode(), "use from_pem"),
+        (PEM, "use from_pem"),
         # Without its first line it looks like a name, and the error of open() would quote it.
         (SECRET, "cannot be read: No such file"),
         (SECRET * 10, "cannot be read: File name too long"),
@@ -241,7 +241,7 @@ def test_a_key_that_others_may_use_warns(mode: int, key_file: Path, tmp_path: Pa
 
 
 def test_elsewhere_modes_mean_nothing(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signing, "_HAS_MODES", False)
+    monkeypatch.setattr(key_files, "_HAS_MODES", False)
     key_file.chmod(0o644)
     TokenKey.from_file(key_file, **IDS)
 
