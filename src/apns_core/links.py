@@ -9,6 +9,7 @@ from apns_core.commands import Connect, ConnectionId
 from apns_core.connection import Connection
 from apns_core.endpoints import Endpoint
 from apns_core.errors import ApiMisuse
+from apns_core.outcomes import Cause
 from apns_core.sender_config import SenderConfig
 from apns_core.tickets import Ticket
 
@@ -31,6 +32,7 @@ class Link(Generic[T]):
         "connection_id",
         "disconnecting",
         "proved",
+        "stuck_since",
     )
 
     def __init__(self, connection_id: ConnectionId) -> None:
@@ -42,6 +44,9 @@ class Link(Generic[T]):
         self.blocked_since: float | None = None
         """Since when notifications wait for its capacity or its window; None if they do not, or
         if it is warming up and may have room soon."""
+        self.stuck_since: float | None = None
+        """Since when it has taken none although nothing is in flight: a limit of 0, or a window
+        that nobody gives back. None once it takes one."""
         self.proved = False
         """Whether the server has judged a notification here: only that resets the backoff."""
         self.blamed = False
@@ -61,10 +66,17 @@ class Link(Generic[T]):
 
     def observe_blocked(self, now: float) -> None:
         """Look whether notifications wait for it, after what it could take was taken."""
-        if self.connection is None or not self.connection.blocked or self.warming:
+        connection = self.connection
+        if connection is None:
+            return
+        if not connection.blocked or self.warming:
             self.blocked_since = None
         elif self.blocked_since is None:
             self.blocked_since = now
+        if connection.in_flight or connection.state is ConnectionState.AWAITING_SETTINGS:
+            self.stuck_since = None
+        elif connection.blocked and self.stuck_since is None:
+            self.stuck_since = now
 
 
 @final
@@ -165,23 +177,32 @@ class Links(Generic[T]):
             return None
         return max(self._floor, self._retry_at, since + self._config.scale_after)
 
-    def surplus(self) -> tuple[float, Link[T]] | None:
-        """Return which connection to let go, and when, in monotonic seconds.
+    def departure(self) -> tuple[float, ConnectionId, Cause] | None:
+        """Return when to let which connection go, in monotonic seconds, and why; None if none.
 
-        It is the one that has been idle longest, where there are several.
+        One that takes nothing although nothing is in flight, while notifications wait; or where
+        there are several, the one that has been idle longest.
         """
-        if len(self._by_id) <= 1:
-            return None
-        usable = [link for link in self._by_id.values() if link.usable]
-        idle = [
-            (connection.active_at + self._config.surplus_after, link.connection_id, link)
-            for link in usable
-            if (connection := link.connection) is not None and not connection.in_flight
-        ]
-        if len(usable) <= 1 or not idle:
-            return None
-        at, _, link = min(idle)
-        return at, link
+        departures: list[tuple[float, ConnectionId, Cause]] = []
+        usable = 0
+        stall_after = self._config.connection.stall_after
+        surplus_after = self._config.surplus_after
+        for link in self._by_id.values():
+            connection = link.connection
+            if not link.usable:
+                continue
+            usable += 1
+            if connection is None or connection.in_flight:
+                continue
+            if connection.blocked and link.stuck_since is not None:
+                at = link.stuck_since + stall_after
+                departures.append((at, link.connection_id, Cause.UNRESPONSIVE))
+            else:
+                at = connection.active_at + surplus_after
+                departures.append((at, link.connection_id, Cause.RETIRED))
+        if usable <= 1:
+            departures = [one for one in departures if one[2] is not Cause.RETIRED]
+        return min(departures, default=None)
 
     def _postpone(self, at: float) -> None:
         self._retry_at = max(self._retry_at, at)

@@ -189,7 +189,7 @@ class Sender(Generic[T]):
                 ticket.connection.expire(ticket, now)
             else:
                 self._end_queued(ticket, Cause.DEADLINE)
-        while self._delayed and self._delayed[0][0] <= now:
+        while _is_due(self._release_due(), now):
             self._submissions.release(heapq.heappop(self._delayed)[2], now)
         for link in self._links:
             if link.connection is not None:
@@ -255,7 +255,7 @@ class Sender(Generic[T]):
         """Return when `handle_timeout` is due, in monotonic seconds; None if never."""
         clocks = [
             self._submissions.next_deadline(),
-            self._delayed[0][0] if self._delayed else None,
+            self._release_due(),
             self._close_deadline if self._submissions.unfinished else None,
             self._signing_due(),
             self._connect_due(),
@@ -263,9 +263,9 @@ class Sender(Generic[T]):
         clocks.extend(
             link.connection.poll_timeout() for link in self._links if link.connection is not None
         )
-        surplus = self._links.surplus()
-        if surplus is not None:
-            clocks.append(surplus[0])
+        departure = self._links.departure()
+        if departure is not None:
+            clocks.append(departure[0])
         return min((clock for clock in clocks if clock is not None), default=None)
 
     # ── getters ──
@@ -403,9 +403,17 @@ class Sender(Generic[T]):
             self._commands.append(self._links.connect(now))
         if self._closing and not self._submissions.unfinished:
             self._wind_up(now)
-        surplus = self._links.surplus()
-        if surplus is not None and _is_due(surplus[0], now):
-            self._let_go(surplus[1], Cause.RETIRED, now)
+        departure = self._links.departure()
+        if departure is not None and departure[0] <= now:
+            _, connection_id, cause = departure
+            self._let_go(self._links[connection_id], cause, now)
+
+    def _release_due(self) -> float | None:
+        """Return when the next ticket is to be tried again; forget those that have ended."""
+        delayed = self._delayed
+        while delayed and delayed[0][2].place != QUEUED:
+            heapq.heappop(delayed)
+        return delayed[0][0] if delayed else None
 
     def _signing_due(self) -> float | None:
         if self._schedule is None or not self._submissions.unfinished or self.failure is not None:
@@ -440,7 +448,8 @@ class Sender(Generic[T]):
     def _let_go(self, link: Link[T], cause: Cause, now: float) -> None:
         """Let a connection end when it has answered what is in flight."""
         if link.connection is not None:
-            link.blamed = True  # not the server's doing
+            # To give up on a server is its doing, all else is ours.
+            link.blamed = link.blamed or cause is not Cause.UNRESPONSIVE
             link.connection.retire(now, cause)
             self._collect(link, now)
 

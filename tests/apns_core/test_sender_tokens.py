@@ -1,0 +1,210 @@
+"""Provider tokens: signed when due, shared by the connections, replaced when refused."""
+
+from functools import partial
+from itertools import pairwise
+
+import pytest
+
+from apns_core import Sender, SenderConfig, SignToken
+from apns_simulator import SimulatorConfig, Temper
+from tests.apns_core.world import ENDPOINT, START, World, token_authority
+
+HOUR = 3_600.0
+KEY, APNS = token_authority()
+
+
+def submit_every(world: World, seconds: float, during: float, count: int = 1) -> None:
+    """Submit so many at each of so many seconds, for so long."""
+    for step in range(int(during / seconds)):
+        world.after(step * seconds, partial(world.submit, count))
+
+
+def test_a_token_is_signed_for_work_and_once() -> None:
+    world = World(apns=APNS, key=KEY)
+    world.run(10 * HOUR)
+    assert world.signings == []
+    world.submit(50)
+    world.finish()
+    assert world.signings == [START + 10 * HOUR]
+    assert world.tally() == {"accepted": 50}
+
+
+def test_with_a_certificate_none_is_signed() -> None:
+    world = World(apns=SimulatorConfig(authentication="none"), token_authentication=False)
+    world.submit(50)
+    world.finish()
+    assert world.signings == []
+    assert world.tally() == {"accepted": 50}
+    # Nobody asked for either.
+    world.sender.token_signed("a.b.c", world.now)
+    world.sender.signing_failed(world.now)
+
+
+def test_with_a_certificate_an_expired_token_is_no_business_of_ours() -> None:
+    world = World(
+        apns=SimulatorConfig(authentication="none"),
+        temper=Temper(answer_status=403, answer_reason="ExpiredProviderToken", first_connections=1),
+        token_authentication=False,
+    )
+    world.submit(1)
+    world.finish()
+    assert world.tally() == {"accepted": 1}
+
+
+def test_for_a_day_no_token_is_too_old_or_changes_too_soon() -> None:
+    world = World(apns=APNS, key=KEY)
+    submit_every(world, 60.0, 24 * HOUR)
+    world.run(24 * HOUR)
+    world.finish()
+    # The simulator would have refused either.
+    assert world.tally() == {"accepted": 24 * 60}
+    assert len(world.connect_times) == 1
+    assert len(world.signings) == 36
+    assert all(after - before >= 20 * 60.0 for before, after in pairwise(world.signings))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_nor_where_connections_come_and_go_at_any_age_of_it(seed: int) -> None:
+    world = World(
+        apns=SimulatorConfig(trusted_keys=APNS.trusted_keys, max_concurrent_streams=2, latency=2.0),
+        key=KEY,
+        seed=seed,
+        config=SenderConfig(max_connections=3, surplus_after=1_000.0),
+    )
+    submit_every(world, 150.0, 8 * HOUR, count=8)
+
+    def cut() -> None:
+        for link in world.live_links[:1]:
+            link.cut()
+
+    at = 50.0
+    while at < 8 * HOUR:
+        world.after(at, cut)
+        at += world.rng.uniform(200.0, 4_000.0)
+    world.run(8 * HOUR)
+    world.finish()
+    assert world.simulator.ledger.by_reason.total() == 0
+    assert set(world.tally()) <= {"accepted", "unknown CONNECTION_LOST"}
+    assert len(world.connect_times) > 10
+
+
+def test_an_expired_token_is_signed_anew_once_and_nothing_is_lost() -> None:
+    # The machine's clock is 50 minutes slow: so is the token's.
+    world = World(apns=APNS, key=KEY)
+    world.sign = lambda issued_at: KEY.sign(issued_at - 3_000)
+    submit_every(world, 0.5, 900.0)
+    world.run(900.0)
+    world.finish()
+    assert world.tally() == {"accepted": 1_800}
+    assert len(world.signings) == 2
+    assert len(world.connect_times) == 2
+    refused = world.simulator.ledger.by_reason
+    assert set(refused) == {"ExpiredProviderToken"}
+
+
+def test_a_full_connection_of_expired_tokens_loses_nothing() -> None:
+    world = World()
+    world.submit(1)
+    world.run(400.0)
+    world.simulator.temper = Temper(
+        answer_status=403, answer_reason="ExpiredProviderToken", first_connections=1
+    )
+    world.submit(1_000)
+    world.finish()
+    assert world.tally() == {"accepted": 1_001}
+    assert len(world.signings) == 2
+    assert len(world.connect_times) == 2
+
+
+def test_every_connection_that_used_a_refused_token_is_let_go() -> None:
+    world = World(
+        apns=SimulatorConfig(authentication="none", max_concurrent_streams=2, latency=0.5),
+        config=SenderConfig(max_connections=2),
+    )
+    world.submit(20)
+    world.run()
+    assert len(world.live_links) == 2
+    world.run(400.0)
+    world.simulator.temper = Temper(
+        answer_status=403, answer_reason="ExpiredProviderToken", first_connections=1
+    )
+    world.submit(4)
+    world.finish()
+    assert world.tally() == {"accepted": 24}
+    assert {record.requests > 0 for record in world.simulator.ledger.connections} == {True}
+    # Both knew the old token; what was left was sent on new ones, with the new token.
+    assert len(world.signings) == 2
+    assert len(world.connect_times) in {3, 4}
+
+
+def test_too_many_updates_are_answered_with_another_connection_and_no_other_token() -> None:
+    world = World()
+    world.submit(1)
+    world.run()
+    world.simulator.temper = Temper(
+        answer_status=429, answer_reason="TooManyProviderTokenUpdates", first_connections=1
+    )
+    world.submit(300)
+    world.finish()
+    assert world.tally() == {"accepted": 301}
+    assert len(world.signings) == 1
+    assert len(world.connect_times) == 2
+
+
+def test_a_signing_that_fails_is_tried_again() -> None:
+    world = World(apns=APNS, key=KEY)
+    answers = [None, None, "ok"]
+    world.sign = lambda issued_at: KEY.sign(issued_at) if answers.pop(0) else None
+    world.submit(5)
+    world.finish()
+    assert world.tally() == {"accepted": 5}
+    assert world.signings == [START, START + 10.0, START + 20.0]
+
+
+def test_without_a_token_what_is_queued_ends_at_its_deadline() -> None:
+    world = World()
+    world.sign = lambda _: None
+    world.submit(5)
+    world.finish()
+    assert world.tally() == {"unprocessed DEADLINE": 5}
+    assert len(world.connect_times) == 1
+
+
+def test_a_slow_signer_holds_up_and_does_no_harm() -> None:
+    world = World(apns=APNS, key=KEY, config=SenderConfig(max_connections=4))
+    world.sign_latency = 20.0
+    world.submit(1_000)
+    world.finish()
+    assert world.tally() == {"accepted": 1_000}
+    # Waiting for a token is not waiting on capacity.
+    assert len(world.connect_times) == 1
+
+
+def test_a_token_that_grows_old_while_signing_fails_is_sent_no_more() -> None:
+    world = World(apns=APNS, key=KEY)
+    world.submit(1)
+    world.run()
+    world.sign = lambda _: None
+    submit_every(world, 30.0, 2 * HOUR)
+    world.run(2 * HOUR)
+    world.finish()
+    # Refused by nobody: after an hour it was not offered any more.
+    assert set(world.tally()) == {"accepted", "unprocessed DEADLINE"}
+    assert world.simulator.ledger.by_reason.total() == 0
+
+
+def test_a_token_is_neither_shown_nor_kept_in_the_open() -> None:
+    world = World()
+    world.sign = lambda _: "canary.canary.canary"
+    world.submit(1)
+    world.run()
+    assert "canary" not in repr(world.commands) + repr(world.outcomes()) + repr(world.sender)
+    world.finish()
+
+
+def test_no_wall_clock_is_read_but_the_one_given() -> None:
+    world = World()
+    sender: Sender[int] = Sender(ENDPOINT, rng=world.rng, now=50.0, unix_time=1_000.5)
+    sender.submit(world.submit(1)[0].notification, 0, 60.0)
+    assert SignToken(1_010) in sender.commands()
+    world.finish()
