@@ -73,6 +73,16 @@ class SimulatorConfig:
     default_topic: str | None = None
     """Stands in for an absent ``apns-topic``, as a client certificate's bundle id does."""
 
+    broadcast_apps: frozenset[str] | None = None
+    """Bundle ids with the broadcast capability; ``None``: all have it."""
+
+    channels: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
+    """The channels that there are at the start: bundle id -> channel id -> storage policy (0 for no
+    storage, 1 for the most recent message)."""
+
+    max_channels: int = 10_000
+    """How many channels an app may have."""
+
     rejections: Mapping[str, Rejection] = field(default_factory=dict[str, Rejection])
     """Prefix of a device token -> how its devices are rejected. The longest one decides."""
 
@@ -109,6 +119,7 @@ class SimulatorConfig:
             ("max_header_list_size", 0, 2**32 - 1),
             ("max_frame_size", 16_384, 2**24 - 1),
             ("latency", 0, float("inf")),
+            ("max_channels", 0, float("inf")),
         ):
             if not low <= getattr(self, name) <= high:
                 msg = f"{name}: must be between {low} and {high}"
@@ -117,8 +128,9 @@ class SimulatorConfig:
     def to_json(self) -> str:
         """Return the configuration as JSON text; no private key is part of it."""
         plain = asdict(self)
-        if self.topics is not None:
-            plain["topics"] = sorted(self.topics)
+        for name in _SETS:
+            if plain[name] is not None:
+                plain[name] = sorted(plain[name])
         return json.dumps(plain)
 
     @classmethod
@@ -131,12 +143,16 @@ class SimulatorConfig:
 
         """
         plain = read_object(text)
-        if (topics := plain.get("topics")) is not None:
-            plain["topics"] = frozenset(topics)
+        for name in _SETS:
+            if plain.get(name) is not None:
+                plain[name] = frozenset(plain[name])
         for name, member in (("trusted_keys", TrustedKey), ("rejections", Rejection)):
             if name in plain:
                 plain[name] = {key: member(**value) for key, value in plain[name].items()}
         return cls(**plain)
+
+
+_SETS: Final = ("topics", "broadcast_apps")
 
 
 def read_object(text: str) -> dict[str, Any]:

@@ -5,16 +5,13 @@ the device's: request line, credentials, fields, payload, device.
 """
 
 import re
-from collections.abc import Callable
-from typing import Final, TypeAlias, final
+from typing import Final
 
 from .config import SimulatorConfig
-from .ledger import LedgerEntry
 from .reasons import LARGE_PAYLOAD_TYPES, PRIORITIES, TOPIC_SUFFIXES
+from .request import DEVICE_PATH, Check, Request, is_unix_seconds, is_uuid
 
-__all__ = ["CHECKS_AFTER_TOKEN", "CHECKS_BEFORE_TOKEN", "Check", "Request"]
-
-PATH_PREFIX: Final = b"/3/device/"
+__all__ = ["CHECKS_AFTER_TOKEN", "CHECKS_BEFORE_TOKEN"]
 
 MAX_PAYLOAD: Final = 4096
 MAX_LARGE_PAYLOAD: Final = 5120
@@ -22,53 +19,6 @@ MAX_COLLAPSE_ID: Final = 64
 
 _TOPIC: Final = re.compile(rb"[A-Za-z0-9._-]{1,255}").fullmatch
 _HEXADECIMAL: Final = re.compile(rb"(?:[0-9A-Fa-f]{2})+").fullmatch
-_UUID: Final = re.compile(
-    rb"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
-).fullmatch
-# UNIX seconds have ten digits until the year 2286; thirteen are the milliseconds of a mistaken
-# client.
-_UNIX_SECONDS: Final = re.compile(rb"[0-9]{1,10}").fullmatch
-
-
-@final
-class Request:
-    """A request on its way in. Holds personal data; it has no repr of its own."""
-
-    __slots__ = ("body_size", "entry", "fields", "has_duplicates", "ignored", "stream_id")
-
-    def __init__(self, stream_id: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.stream_id = stream_id
-        self.fields = dict(headers)
-        self.has_duplicates = len(self.fields) != len(headers)
-        self.body_size = 0
-        self.ignored = False
-        self.entry: LedgerEntry | None = None
-        """Its line in the ledger, once it is processed."""
-
-    @property
-    def device_token(self) -> str:
-        """What follows ``/3/device/`` in the path, in lower case; empty for any other path."""
-        path = self.fields.get(b":path", b"")
-        return (
-            path[len(PATH_PREFIX) :].decode("latin-1").lower()
-            if path.startswith(PATH_PREFIX)
-            else ""
-        )
-
-    @property
-    def apns_id(self) -> bytes | None:
-        """The ``apns-id`` of the request, if it has a valid one."""
-        apns_id = self.fields.get(b"apns-id")
-        return apns_id if apns_id is not None and _UUID(apns_id) else None
-
-    @property
-    def topic(self) -> str:
-        """The ``apns-topic``, or nothing."""
-        return self.fields.get(b"apns-topic", b"").decode("latin-1")
-
-
-Check: TypeAlias = Callable[[Request, SimulatorConfig], str | None]
-"""Returns a reason to refuse the request for, or ``None``."""
 
 
 def _duplicates(request: Request, _: SimulatorConfig) -> str | None:
@@ -81,14 +31,14 @@ def _method(request: Request, _: SimulatorConfig) -> str | None:
 
 def _path(request: Request, _: SimulatorConfig) -> str | None:
     path = request.fields[b":path"]
-    if path in (PATH_PREFIX, PATH_PREFIX[:-1]):
+    if path in (DEVICE_PATH, DEVICE_PATH[:-1]):
         return "MissingDeviceToken"
-    return None if path.startswith(PATH_PREFIX) else "BadPath"
+    return None if path.startswith(DEVICE_PATH) else "BadPath"
 
 
 def _apns_id(request: Request, _: SimulatorConfig) -> str | None:
     apns_id = request.fields.get(b"apns-id")
-    return None if apns_id is None or _UUID(apns_id) else "BadMessageId"
+    return None if apns_id is None or is_uuid(apns_id) else "BadMessageId"
 
 
 def _push_type(request: Request, _: SimulatorConfig) -> str | None:
@@ -126,7 +76,7 @@ def _priority(request: Request, _: SimulatorConfig) -> str | None:
 
 def _expiration(request: Request, _: SimulatorConfig) -> str | None:
     expiration = request.fields.get(b"apns-expiration")
-    return None if expiration is None or _UNIX_SECONDS(expiration) else "BadExpirationDate"
+    return None if expiration is None or is_unix_seconds(expiration) else "BadExpirationDate"
 
 
 def _collapse_id(request: Request, _: SimulatorConfig) -> str | None:
@@ -143,7 +93,7 @@ def _payload(request: Request, _: SimulatorConfig) -> str | None:
 
 
 def _device_token(request: Request, _: SimulatorConfig) -> str | None:
-    return None if _HEXADECIMAL(request.fields[b":path"][len(PATH_PREFIX) :]) else "BadDeviceToken"
+    return None if _HEXADECIMAL(request.fields[b":path"][len(DEVICE_PATH) :]) else "BadDeviceToken"
 
 
 CHECKS_BEFORE_TOKEN: Final[tuple[Check, ...]] = (_duplicates, _method, _path)

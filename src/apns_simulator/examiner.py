@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, final
 
-from .config import Rejection
-from .device_push import CHECKS_AFTER_TOKEN, CHECKS_BEFORE_TOKEN, Check, Request
+from .app_requests import operation_of
+from .device_push import CHECKS_AFTER_TOKEN, CHECKS_BEFORE_TOKEN
 from .provider_tokens import TokenGate
-from .reasons import REASON_STATUS
+from .request import ACCEPTED, Check, Request, Verdict, refused
 from .temper import Temper
 
 if TYPE_CHECKING:
@@ -24,28 +24,40 @@ class Examiner:
         if simulator.config.authentication == "token":
             self._tokens = TokenGate(simulator.public_keys)
 
-    def examine(
-        self, request: Request, ordinal: int, temper: Temper, now: float
-    ) -> Rejection | None:
-        """Return how the `ordinal`-th request here is rejected; ``None`` accepts it."""
+    def examine(self, request: Request, ordinal: int, temper: Temper, now: float) -> Verdict:
+        """Return how the `ordinal`-th request here is answered, having done what it asks for."""
         if temper.answer_status is not None and ordinal >= temper.answer_from:
-            if temper.answer_status == 200:
-                return None
-            return self._dated(Rejection(temper.answer_status, temper.answer_reason))
-        reason = self._first_fault(request, now)
+            reason = None if temper.answer_status == 200 else temper.answer_reason
+            return self._dated(Verdict(temper.answer_status, reason))
+        if request.for_app:
+            return self._examine_for_app(request, now)
+        reason = (
+            self._check(CHECKS_BEFORE_TOKEN, request)
+            or self._check_token(request, now)
+            or self._check(CHECKS_AFTER_TOKEN, request)
+        )
         if reason is not None:
-            return Rejection(REASON_STATUS[reason], reason)
+            return refused(reason)
         rejection = self._simulator.rejection_of(request.device_token)
-        return None if rejection is None else self._dated(rejection)
+        if rejection is None:
+            return ACCEPTED
+        return self._dated(Verdict(rejection.status, rejection.reason, rejection.timestamp))
 
-    def _first_fault(self, request: Request, now: float) -> str | None:
-        if reason := self._check(CHECKS_BEFORE_TOKEN, request):
-            return reason
-        if self._tokens is not None:
-            authorization = request.fields.get(b"authorization")
-            if reason := self._tokens.check(authorization, self._simulator.unix_time(now)):
-                return reason
-        return self._check(CHECKS_AFTER_TOKEN, request)
+    def _examine_for_app(self, request: Request, now: float) -> Verdict:
+        if request.has_duplicates:
+            return refused("DuplicateHeaders")
+        operation = operation_of(request)
+        if isinstance(operation, str):
+            return refused(operation)
+        if reason := self._check_token(request, now):
+            return refused(reason)
+        return operation.carry_out(request, self._simulator)
+
+    def _check_token(self, request: Request, now: float) -> str | None:
+        if self._tokens is None:
+            return None
+        authorization = request.fields.get(b"authorization")
+        return self._tokens.check(authorization, self._simulator.unix_time(now))
 
     def _check(self, checks: tuple[Check, ...], request: Request) -> str | None:
         config = self._simulator.config
@@ -54,8 +66,8 @@ class Examiner:
                 return reason
         return None
 
-    def _dated(self, rejection: Rejection) -> Rejection:
+    def _dated(self, verdict: Verdict) -> Verdict:
         """Give a 410 without a timestamp that of the simulator's start."""
-        if rejection.status != 410 or rejection.timestamp is not None:
-            return rejection
-        return Rejection(rejection.status, rejection.reason, self._simulator.started_at_ms)
+        if verdict.status != 410 or verdict.timestamp is not None:
+            return verdict
+        return Verdict(verdict.status, verdict.reason, self._simulator.started_at_ms)

@@ -12,6 +12,9 @@ from typing import Any, Final, Self, final
 
 __all__ = ["ConnectionRecord", "Ledger", "LedgerEntry", "Unprocessed"]
 
+DEVICE_PUSH: Final = "device push"
+BROADCAST_PUSH: Final = "broadcast push"
+
 MAX_VIOLATIONS: Final = 1000
 """Texts kept; one broken client would otherwise fill the memory. All are counted."""
 
@@ -26,8 +29,14 @@ class LedgerEntry:
 
     stream_id: int
     device_token: str = field(repr=False)
+    """Empty where the request names none, as all but device pushes."""
+
     apns_id: str
+    """As answered: the ``apns-id``, or of a request for an app the ``apns-request-id``."""
+
     topic: str
+    """The ``apns-topic``, or the bundle id in the path of a request for an app."""
+
     status: int
     reason: str | None
     """Apple's reason, ``None`` for an acceptance."""
@@ -35,6 +44,18 @@ class LedgerEntry:
     answered: bool = False
     """Whether the final status line was written. A processed request without an answer leaves the
     client in doubt, and rightly so."""
+
+    kind: str = DEVICE_PUSH
+    """``device push``, ``broadcast push``, ``create channel``, ``read channel``,
+    ``delete channel``, ``list channels``; ``unknown`` for a path or method of none."""
+
+    channel_id: str | None = None
+    """The channel that the request names, or that it made."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the status says so: 200, or for channels also 201 and 204."""
+        return self.status == 200 or (self.status < 300 and self.kind != DEVICE_PUSH)
 
 
 @final
@@ -114,7 +135,7 @@ class Ledger:
     def process(self, entry: LedgerEntry) -> None:
         """Enter a request that was judged."""
         self.processed_count += 1
-        if entry.reason is not None or entry.status != 200:
+        if not entry.accepted:
             self.by_reason[entry.reason or str(entry.status)] += 1
         if self.keep_entries:
             self.entries.append(entry)
@@ -140,20 +161,32 @@ class Ledger:
 
     @property
     def accepted_count(self) -> int:
-        """Requests processed with status 200."""
+        """Requests that were processed and accepted."""
         return self.processed_count - self.by_reason.total()
 
     def processed_by_device(self) -> Counter[str]:
         """Device token -> how many of its requests were processed, whatever came of them."""
-        return Counter(entry.device_token for entry in self.entries)
+        return Counter(entry.device_token for entry in self.entries if entry.kind == DEVICE_PUSH)
 
     def accepted_by_device(self) -> Counter[str]:
         """Device token -> how many of its requests were accepted."""
-        return Counter(entry.device_token for entry in self.entries if entry.status == 200)
+        return Counter(
+            entry.device_token
+            for entry in self.entries
+            if entry.accepted and entry.kind == DEVICE_PUSH
+        )
+
+    def accepted_by_channel(self) -> Counter[str]:
+        """Channel id -> how many broadcasts to it were accepted."""
+        return Counter(
+            entry.channel_id
+            for entry in self.entries
+            if entry.accepted and entry.kind == BROADCAST_PUSH and entry.channel_id is not None
+        )
 
     def duplicates(self) -> Counter[str]:
-        """``apns-id`` -> count, for each notification that was accepted more than once."""
-        counts = Counter(entry.apns_id.lower() for entry in self.entries if entry.status == 200)
+        """Id -> count, for each notification or request that was accepted more than once."""
+        counts = Counter(entry.apns_id.lower() for entry in self.entries if entry.accepted)
         return Counter({apns_id: count for apns_id, count in counts.items() if count > 1})
 
     @property

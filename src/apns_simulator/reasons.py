@@ -46,6 +46,18 @@ REASON_STATUS: Final[Mapping[str, int]] = MappingProxyType(
         "InternalServerError": 500,
         "ServiceUnavailable": 503,
         "Shutdown": 503,
+        # Channels and broadcast pushes only ("Handling error responses from APNs").
+        "FeatureNotEnabled": 400,
+        "MissingChannelId": 400,
+        "BadChannelId": 400,
+        "ChannelNotRegistered": 400,
+        "BadRequestParams": 400,
+        "BadRequestPayload": 400,
+        "MissingPushType": 400,
+        "CannotCreateChannelConfig": 400,
+        "TopicMismatch": 403,
+        # So printed there, with a space.
+        "Service Unavailable": 503,
     }
 )
 """Apple's ``reason`` strings and the HTTP status that each comes with."""

@@ -1,9 +1,11 @@
 """What the connections of one simulated APNs share: devices, keys, the temper and the ledger."""
 
+from base64 import b64encode
 from random import Random
 from typing import Final, final
 from uuid import UUID
 
+from .channels import Channels
 from .config import Rejection, SimulatorConfig
 from .connection import SimulatedConnection
 from .ledger import Ledger
@@ -21,7 +23,7 @@ class Simulator:
 
     ``unix_time`` (seconds) is the wall-clock time at ``now`` (monotonic seconds); from then on only
     ``now`` counts, so that tests may turn the clock. ``rng`` draws the ``apns-id`` of requests that
-    bring none, and ``apns-unique-id``.
+    bring none, ``apns-unique-id`` and channel ids.
 
     Raises:
         ValueError: on construction, for a trusted key that cannot be read.
@@ -44,6 +46,7 @@ class Simulator:
 
         self.ledger = Ledger(keep_entries=keep_entries)
         self.public_keys = load_public_keys(config.trusted_keys)
+        self.channels = Channels(config.channels, limit=config.max_channels)
         self.live: set[SimulatedConnection] = set()
         """The connections that are not closed."""
 
@@ -97,3 +100,7 @@ class Simulator:
     def make_uuid(self) -> bytes:
         """Draw a random UUID in its canonical form."""
         return str(UUID(int=self._rng.getrandbits(128), version=4)).encode()
+
+    def make_channel_id(self) -> str:
+        """Draw the id of a channel. Apple's have no documented length."""
+        return b64encode(self._rng.randbytes(16)).decode()

@@ -7,10 +7,11 @@ from h2.events import DataReceived, RequestReceived, StreamEnded, StreamReset
 from h2.settings import SettingCodes
 
 from .answers import AnswerWriter, error_body
-from .device_push import Request
+from .app_requests import describe
 from .examiner import Examiner
 from .field_rules import malformation
 from .ledger import LedgerEntry
+from .request import Request, Verdict
 from .wire import Wire
 
 if TYPE_CHECKING:
@@ -80,9 +81,9 @@ class Streams:
             self.refuse(request.stream_id, "refused", ErrorCodes.REFUSED_STREAM)
 
     def data_received(self, event: DataReceived) -> None:
-        """Count a piece of a body; its content does not matter."""
+        """Take a piece of a body."""
         if request := self._requests.get(event.stream_id):
-            request.body_size += len(event.data)
+            request.take(event.data)
         if self._simulator.temper_of(self._record.number).credit_windows:
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
 
@@ -165,28 +166,31 @@ class Streams:
     def _process(self, request: Request, now: float) -> None:
         number, ordinal = self._record.number, self._record.requests
         temper = self._simulator.temper_of(number)
-        rejection = self._examiner.examine(request, ordinal, temper, now)
+        verdict = self._examiner.examine(request, ordinal, temper, now)
         request.entry = entry = LedgerEntry(
             number,
             request.stream_id,
             request.device_token,
-            (request.apns_id or self._simulator.make_uuid()).decode(),
+            (request.given_id or self._simulator.make_uuid()).decode(),
             request.topic,
-            200 if rejection is None else rejection.status,
-            None if rejection is None else rejection.reason,
+            verdict.status,
+            verdict.reason,
         )
+        if request.for_app:
+            describe(request, verdict, entry)
         self._ledger.process(entry)
-        timestamp = None if rejection is None else rejection.timestamp
+        if verdict.violation is not None:
+            self._wire.violate(verdict.violation)
         if temper.close_after_requests is not None and ordinal >= temper.close_after_requests:
             self._wire.close(temper.close_by)
         elif temper.silent_after is not None and ordinal > temper.silent_after:
             pass  # Processed and never answered: of this a client can know the least.
         elif latency := self._simulator.config.latency:
-            self._wire.at(now + latency, lambda _: self._answer(request, entry, timestamp))
+            self._wire.at(now + latency, lambda _: self._answer(request, entry, verdict))
         else:
-            self._answer(request, entry, timestamp)
+            self._answer(request, entry, verdict)
 
-    def _answer(self, request: Request, entry: LedgerEntry, timestamp: int | None) -> None:
+    def _answer(self, request: Request, entry: LedgerEntry, verdict: Verdict) -> None:
         stream_id = request.stream_id
         if stream_id not in self._requests:
             return
@@ -196,12 +200,13 @@ class Streams:
         fields = [(b":status", b"%d" % entry.status)]
         if not temper.omit_apns_id:
             apns_id = entry.apns_id.upper() if temper.uppercase_apns_id else entry.apns_id
-            fields.append((b"apns-id", apns_id.encode()))
-        if self._simulator.config.environment == "development":
+            fields.append((request.id_field, apns_id.encode()))
+        if self._simulator.config.environment == "development" and not request.for_app:
             fields.append((b"apns-unique-id", self._simulator.make_uuid()))
-        body = b""
-        if entry.status != 200:
-            body = error_body(entry.reason, timestamp, temper.body_style)
+        fields += verdict.fields
+        body = verdict.body
+        if not entry.accepted:
+            body = error_body(entry.reason, verdict.timestamp, temper.body_style)
             media_type = b"text/html" if temper.body_style == "html" else b"application/json"
             fields.append((b"content-type", media_type))
             if temper.retry_after is not None:
@@ -209,7 +214,7 @@ class Streams:
         is_over = self._answers.write(stream_id, fields, body, temper.body_style)
         self._ledger.answer(entry)
         limit = self._wire.limit
-        if entry.status == 200:
+        if entry.accepted:
             self._acceptance_unsent = not self._acceptance_sent
             change = limit.change_after_acceptance()
         else:
