@@ -93,6 +93,8 @@ class Peer:
         self.pings: list[bytes] = []
         """PINGs to be answered."""
         self.settings_seen = 0
+        self.credit = 65_535
+        """Octets of DATA that the client's connection window still admits."""
 
     # Reading.
 
@@ -139,6 +141,8 @@ class Peer:
             self.pings.append(frame.opaque_data)
         elif isinstance(frame, SettingsFrame) and "ACK" not in frame.flags:
             self.settings_seen += 1
+        elif isinstance(frame, WindowUpdateFrame) and not frame.stream_id:
+            self.credit += frame.window_increment
 
     # Writing.
 
@@ -197,6 +201,8 @@ class Peer:
     def data(self, stream_id: int, body: bytes, *, ends: bool = False) -> bytes:
         if ends:
             self.open.discard(stream_id)
+        self.credit -= len(body)
+        assert self.credit >= 0, "the client owes the server credit"
         return DataFrame(stream_id, body, flags=["END_STREAM"] if ends else []).serialize()
 
     def accept(self, stream_id: int) -> bytes:
