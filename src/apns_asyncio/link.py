@@ -1,84 +1,129 @@
-"""One connection's transport: bytes in, bytes out, and when it stands or is gone."""
+"""One connection's transport: how it is made, bytes in, bytes out, and how it ends."""
 
 import asyncio
-import socket
+import ssl
 from collections.abc import Callable
-from typing import final
+from typing import Any, Final, Generic, Protocol, TypeVar, final
 
-from apns_core.errors import ConnectFailed
-from apns_core.outcomes import Outcome
-from apns_core.sender import ConnectionId, Sender
+from apns_asyncio.dial import dial
+from apns_core import Connect, ConnectFailed, Endpoint, Sender
 from apns_core.trust.tls import check_alpn
 
-__all__ = ["Link", "Sink"]
+__all__ = ["Link", "Owner"]
+
+T = TypeVar("T")
 
 
-class Sink:
-    """Where outcomes go: the tag of every notification that an adapter submits."""
+class Owner(Protocol):
+    """What a link reports to. Of the last two exactly one is called, once: then it is gone."""
 
-    __slots__ = ()
+    def tell(self, sender_input: Callable[..., None], *args: object) -> None:
+        """Give the sender an input."""
+        ...
 
-    def deliver(self, outcome: Outcome[object]) -> None:
-        """Take one outcome."""
-        raise NotImplementedError
+    def wake(self) -> None:
+        """Have the link flushed in the next turn of the loop."""
+        ...
+
+    def on_attempt_failed(self, link: "Link[Any]", error: Exception | None) -> None:
+        """No connection came of it; ``error`` is None if it was called off."""
+        ...
+
+    def on_lost(self, link: "Link[Any]", error: Exception | None) -> None:
+        """The connection stood and is gone; ``error`` is None if that was in order."""
+        ...
 
 
 @final
-class Link(asyncio.Protocol):
+class Link(asyncio.Protocol, Generic[T]):
     """The only writer of its transport: no caller's cancellation reaches a write."""
 
-    def __init__(
-        self, connection_id: ConnectionId, sender: Sender[Sink], wake: Callable[[], None]
-    ) -> None:
-        self._connection_id = connection_id
+    def __init__(self, command: Connect, sender: Sender[T], owner: Owner) -> None:
+        self.connection_id = command.connection_id
+        self.endpoint: Final[Endpoint] = command.endpoint
+        self._deadline = command.deadline
         self._sender = sender
-        self._wake = wake
+        self._owner = owner
         self._loop = asyncio.get_running_loop()
+        self._attempt: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
+        """None until the sender is told that the connection stands."""
+        self._early: list[bytes] = []
+        """What was read before that: it may come in one segment with the end of the handshake."""
+        self._heard = False
         self._paused = False
-        self.connecting: asyncio.Task[None] | None = None
-        self.error: ConnectFailed | None = None
-        """Why a connection that stood was refused at once."""
-        self.gone = False
-        """Whether the transport was lost after the sender had been told of it."""
+        self._ended = False
+        """Whether nothing more is to be written."""
+        self._let_go = False
+        """Whether it ends because we want it to."""
+        self._cut: asyncio.TimerHandle | None = None
 
-    @property
-    def established(self) -> bool:
-        """Whether the sender has been told that it is connected."""
-        return self._transport is not None
+    def connect(self, context: ssl.SSLContext) -> None:
+        """Begin."""
+        self._attempt = self._loop.create_task(self._connect(context))
+        # Not in the task itself: one that is cancelled at once never runs.
+        self._attempt.add_done_callback(self._on_attempt_end)
+
+    def flush(self) -> None:
+        """Write what the sender has, as long as the transport takes it."""
+        transport = self._transport
+        while transport is not None and not self._paused and not self._ended:
+            data = self._sender.data_to_send(self.connection_id)
+            if not data:
+                return
+            transport.write(data)
+
+    def disconnect(self, deadline: float) -> None:
+        """Write what the sender still has, and close; by ``deadline`` at the latest."""
+        transport = self._transport
+        if transport is None:
+            self.abort()
+            return
+        self._paused = False  # nothing is encoded any more, and a farewell is short
+        self.flush()
+        self._let_go = self._ended = True
+        self._cut = self._loop.call_at(deadline, transport.abort)
+        transport.close()
+
+    def abort(self) -> None:
+        """Stop connecting, or cut the connection with whatever is still to be written."""
+        self._let_go = self._ended = True
+        if self._transport is not None:
+            self._transport.abort()
+        elif self._attempt is not None:
+            self._attempt.cancel()
 
     # ── called by the event loop ──
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """TLS stands. Told to the sender at once: the server's first bytes may come next."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what Protocol gets
-        ssl_object = transport.get_extra_info("ssl_object")
-        try:
-            check_alpn(ssl_object.selected_alpn_protocol())
-        except ConnectFailed as error:
-            self.error = error
-            transport.abort()
-            return
-        plain = transport.get_extra_info("socket")
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._transport = transport
-        self._sender.connected(self._connection_id, self._loop.time())
-        self._wake()
-
     def data_received(self, data: bytes) -> None:
         """Pass on what was read."""
-        if self._transport is not None:
-            self._sender.receive_data(self._connection_id, data, self._loop.time())
-            self._wake()
+        self._heard = True
+        if self._transport is None:
+            self._early.append(data)
+        else:
+            self._owner.tell(self._sender.receive_data, self.connection_id, data)
+
+    def eof_received(self) -> None:
+        """Pull no more: what is not encoded now can still go elsewhere. asyncio closes."""
+        self._ended = True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the sender, which need not know how: what HTTP/2 has said by now decides."""
-        del exc
-        if self._transport is not None:
-            self._transport = None
-            self.gone = True
-            self._sender.receive_eof(self._connection_id, self._loop.time())
-            self._wake()
+        """Tell that it is gone, however it went: what HTTP/2 has said by now decides."""
+        if self._cut is not None:
+            self._cut.cancel()
+        if self._transport is None:  # the attempt fails by itself
+            return
+        self._transport = None
+        if self._let_go:
+            exc = None
+        elif not self._heard:
+            # TLS 1.3 tells a client that its certificate is refused only after the handshake, and
+            # the alert is often lost in the reset that follows it.
+            exc = ConnectFailed(
+                "the server closed the connection before it said anything; "
+                "possibly it refuses the client certificate"
+            )
+        self._owner.on_lost(self, exc)
 
     def pause_writing(self) -> None:
         """Stop pulling: what is not encoded can still go elsewhere."""
@@ -87,25 +132,50 @@ class Link(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Pull again."""
         self._paused = False
-        self._wake()
+        self._owner.wake()
 
-    # ── called by the client ──
+    # ── connecting ──
 
-    def flush(self) -> None:
-        """Write what the sender has, as long as the transport takes it."""
-        transport = self._transport
-        while transport is not None and not self._paused:
-            data = self._sender.data_to_send(self._connection_id)
-            if not data:
-                return
-            transport.write(data)
+    async def _connect(self, context: ssl.SSLContext) -> None:
+        host, port = self.endpoint.host, self.endpoint.port
+        async with asyncio.timeout_at(self._deadline):
+            connected = await dial(host, port)
+            plain, _ = await self._loop.create_connection(asyncio.Protocol, sock=connected)
+            try:
+                # Not `ssl=` above: cancelled at the wrong moment, that lets the handshake go on.
+                transport = await self._loop.start_tls(
+                    plain,
+                    self,
+                    context,
+                    server_hostname=host,
+                    ssl_handshake_timeout=_UNLIMITED,
+                    ssl_shutdown_timeout=_UNLIMITED,
+                )
+                self._stand(transport)
+            except BaseException:
+                plain.abort()
+                raise
 
-    def disconnect(self, deadline: float) -> None:
-        """Close, by ``deadline`` at the latest."""
-        if self._transport is None:
-            if self.connecting is not None:
-                self.connecting.cancel()
-            return
-        self.flush()
-        self._loop.call_at(deadline, self._transport.abort)
-        self._transport.close()
+    def _stand(self, transport: asyncio.Transport | None) -> None:
+        if transport is None:
+            raise ConnectionResetError("the connection was lost in the TLS handshake")
+        check_alpn(transport.get_extra_info("ssl_object").selected_alpn_protocol())
+        # Pause as soon as the socket takes no more, not half a megabyte later.
+        transport.set_write_buffer_limits(high=1, low=0)
+        self._transport = transport
+        self._owner.tell(self._sender.connected, self.connection_id)
+        for data in self._early:
+            self._owner.tell(self._sender.receive_data, self.connection_id, data)
+        self._early.clear()
+
+    def _on_attempt_end(self, attempt: asyncio.Task[None]) -> None:
+        try:
+            attempt.result()
+        except asyncio.CancelledError:
+            self._owner.on_attempt_failed(self, None)
+        except Exception as error:  # noqa: BLE001 - sorted by the owner
+            self._owner.on_attempt_failed(self, error)
+
+
+_UNLIMITED: Final = 86_400.0
+"""Seconds that asyncio may take for a handshake or a farewell: the sender's deadlines decide."""

@@ -1,0 +1,78 @@
+"""Reads an asynchronous iterable a little ahead, so that to wait for it holds up nothing else."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, Callable, Coroutine
+from typing import Final, Self, final
+
+from apns_core import Notification
+
+__all__ = ["ReadAhead"]
+
+_LIMIT: Final = 100
+"""Notifications read and not yet taken: as many as one turn of the loop may well send."""
+
+
+@final
+class ReadAhead:
+    """An iterator over what has been read by now: it ends, and goes on when more has been read.
+
+    ``spawn`` starts the task that reads. ``on_read`` is called when there is more, and at the end.
+    """
+
+    def __init__(
+        self,
+        notifications: AsyncIterable[Notification],
+        spawn: Callable[[Coroutine[None, None, None]], asyncio.Task[None]],
+        on_read: "Callable[[ReadAhead], None]",
+    ) -> None:
+        self._on_read = on_read
+        self._read: deque[Notification] = deque()
+        self._taken = asyncio.Event()
+        self._task = spawn(self._run(notifications))
+        self._task.add_done_callback(self._on_end)
+        self._over = False
+        self.error: BaseException | None = None
+        """What the iterable raised, CancelledError included."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._read)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing to take, and never will be."""
+        return self._over and not self._read
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Notification:
+        if not self._read:
+            raise StopIteration
+        self._taken.set()
+        return self._read.popleft()
+
+    def cancel(self) -> None:
+        """Read no more."""
+        self._task.cancel()
+
+    async def aclose(self) -> None:
+        """Read no more, and wait until that is true."""
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self, notifications: AsyncIterable[Notification]) -> None:
+        async for notification in notifications:
+            self._read.append(notification)
+            self._on_read(self)
+            while len(self._read) >= _LIMIT:
+                self._taken.clear()
+                await self._taken.wait()
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        self._over = True
+        self.error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        self._on_read(self)
