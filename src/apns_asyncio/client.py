@@ -9,14 +9,15 @@ from types import TracebackType
 from typing import Self, final
 
 from apns_asyncio.callers import Answer, Batch
-from apns_asyncio.pump import Caller, Pump, TokenSigner
+from apns_asyncio.pump import Caller, Pump
 from apns_core import Notification, Outcome, Sender, SenderConfig
 from apns_core.endpoints import PRODUCTION, Endpoint
 from apns_core.errors import ApiMisuse, ClientClosed
 from apns_core.sender import DEFAULT_SENDER_CONFIG
+from apns_core.trust.provider_token import TokenSigner
 from apns_core.trust.tls import client_context, prepare_context
 
-__all__ = ["Client", "TokenSigner"]
+__all__ = ["Client"]
 
 
 @final

@@ -5,6 +5,8 @@ import socket
 from itertools import chain, zip_longest
 from typing import Final, TypeAlias
 
+from apns_core.tcp import set_options
+
 __all__ = ["dial"]
 
 _Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
@@ -23,7 +25,7 @@ async def dial(host: str, port: int) -> socket.socket:
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     left = _interleaved([(family, address) for family, _, _, _, address in found])
     attempts: list[asyncio.Task[socket.socket]] = []
-    errors: list[str] = []
+    errors: list[OSError] = []
     running: set[asyncio.Task[socket.socket]] = set()
     try:
         while left or running:
@@ -41,9 +43,10 @@ async def dial(host: str, port: int) -> socket.socket:
                     return attempt.result()
                 if not isinstance(error, OSError):
                     raise error
-                errors.append(str(error))
-        raise OSError("; ".join(errors))
+                errors.append(error)
+        raise errors[0] if len(errors) == 1 else OSError("; ".join(map(str, errors)))
     finally:
+        errors.clear()  # which refer to this frame
         for attempt in attempts:
             attempt.cancel()
             attempt.add_done_callback(_discard)
@@ -54,6 +57,7 @@ async def _connect(family: int, address: _Address) -> socket.socket:
     try:
         plain.setblocking(False)
         await asyncio.get_running_loop().sock_connect(plain, address)
+        set_options(plain)
     except BaseException:
         plain.close()
         raise

@@ -25,18 +25,11 @@ from apns_core import (
     Sender,
     SignToken,
 )
+from apns_core.trust.provider_token import TokenSigner
 
-__all__ = ["Caller", "Pump", "TokenSigner"]
+__all__ = ["Caller", "Pump"]
 
 _log: Final = logging.getLogger("apns_asyncio")
-
-
-class TokenSigner(Protocol):
-    """What signs provider tokens: an `apns_core.trust.signing.TokenKey`, or a key service."""
-
-    def sign(self, issued_at: int) -> str:
-        """Return an ES256 JWT with this ``iat`` (UNIX seconds)."""
-        ...
 
 
 class Caller(Protocol):
