@@ -1,6 +1,7 @@
 """The connections of one sender: when to make another, and which one to let go."""
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
 from apns_core.accounting import ConnectionState
@@ -59,17 +60,9 @@ class Link(Generic[T]):
             return not self.disconnecting
         return self.connection.state in _USABLE
 
-    @property
-    def warming(self) -> bool:
-        """Whether it will take more than it takes now, by itself."""
-        return self.connection is None or self.connection.state in _WARMING
-
-    def observe_blocked(self, now: float) -> None:
+    def observe_blocked(self, connection: Connection[T], now: float) -> None:
         """Look whether notifications wait for it, after what it could take was taken."""
-        connection = self.connection
-        if connection is None:
-            return
-        if not connection.blocked or self.warming:
+        if not connection.blocked or connection.state in _WARMING:
             self.blocked_since = None
         elif self.blocked_since is None:
             self.blocked_since = now
@@ -177,13 +170,13 @@ class Links(Generic[T]):
             return None
         return max(self._floor, self._retry_at, since + self._config.scale_after)
 
-    def departure(self) -> tuple[float, ConnectionId, Cause] | None:
+    def departure(self) -> tuple[float, Link[T], Connection[T], Cause] | None:
         """Return when to let which connection go, in monotonic seconds, and why; None if none.
 
         One that takes nothing although nothing is in flight, while notifications wait; or where
         there are several, the one that has been idle longest.
         """
-        departures: list[tuple[float, ConnectionId, Cause]] = []
+        departures: list[tuple[float, Link[T], Connection[T], Cause]] = []
         usable = 0
         stall_after = self._config.connection.stall_after
         surplus_after = self._config.surplus_after
@@ -196,19 +189,21 @@ class Links(Generic[T]):
                 continue
             if connection.blocked and link.stuck_since is not None:
                 at = link.stuck_since + stall_after
-                departures.append((at, link.connection_id, Cause.UNRESPONSIVE))
+                departures.append((at, link, connection, Cause.UNRESPONSIVE))
             else:
                 at = connection.active_at + surplus_after
-                departures.append((at, link.connection_id, Cause.RETIRED))
+                departures.append((at, link, connection, Cause.RETIRED))
         if usable <= 1:
-            departures = [one for one in departures if one[2] is not Cause.RETIRED]
-        return min(departures, default=None)
+            departures = [one for one in departures if one[3] is not Cause.RETIRED]
+        return min(departures, key=_WHEN, default=None)
 
     def _postpone(self, at: float) -> None:
         self._retry_at = max(self._retry_at, at)
 
 
+_WHEN: Final = itemgetter(0)
 _USABLE: Final = frozenset(
     (ConnectionState.AWAITING_SETTINGS, ConnectionState.AUTH_PENDING, ConnectionState.OPEN)
 )
+# It will take more than it takes now, by itself.
 _WARMING: Final = frozenset((ConnectionState.AWAITING_SETTINGS, ConnectionState.AUTH_PENDING))

@@ -167,7 +167,7 @@ class Sender(Generic[T]):
         link = self._links[connection_id]
         if link.connection is not None:
             link.connection.receive_data(data, now)
-            self._collect(link, now)
+            self._collect(link, link.connection, now)
             self._plan(now)
 
     def receive_eof(self, connection_id: ConnectionId, now: float) -> None:
@@ -176,7 +176,7 @@ class Sender(Generic[T]):
         link.disconnecting = True
         if link.connection is not None:
             link.connection.receive_eof(now)
-            self._collect(link, now)
+            self._collect(link, link.connection, now)
         self._links.remove(link)
         self._drop_commands(connection_id)
         self._settle(now)
@@ -215,7 +215,7 @@ class Sender(Generic[T]):
         for link in self._links:
             if link.connection is not None:
                 link.connection.close(now)
-                self._collect(link, now)
+                self._collect(link, link.connection, now)
         for ticket in self._submissions.all_unfinished():
             self._end_queued(ticket, Cause.CLOSED)
         self._delayed.clear()
@@ -246,9 +246,9 @@ class Sender(Generic[T]):
         if self._schedule is not None and self._submissions.queued:
             self._choose_token(link, connection, self._schedule)
         data = connection.data_to_send(max_bytes)
-        link.observe_blocked(self._now)
+        link.observe_blocked(connection, self._now)
         if connection.has_events:
-            self._collect(link, self._now)
+            self._collect(link, connection, self._now)
         return data
 
     def poll_timeout(self) -> float | None:
@@ -293,12 +293,9 @@ class Sender(Generic[T]):
 
     # ── what came of attempts ──
 
-    def _collect(self, link: Link[T], now: float) -> None:
+    def _collect(self, link: Link[T], connection: Connection[T], now: float) -> None:
         """Take a connection's events: outcomes are reported, or followed by another attempt."""
         self._now = now
-        connection = link.connection
-        if connection is None:
-            return
         again: list[Ticket[T]] = []
         for event in connection.raw_events():
             if type(event) is Ticket:
@@ -392,7 +389,7 @@ class Sender(Generic[T]):
         self._now = now
         for link in self._links:
             if link.connection is not None and link.connection.has_events:
-                self._collect(link, now)
+                self._collect(link, link.connection, now)
         self._plan(now)
 
     def _plan(self, now: float) -> None:
@@ -405,8 +402,8 @@ class Sender(Generic[T]):
             self._wind_up(now)
         departure = self._links.departure()
         if departure is not None and departure[0] <= now:
-            _, connection_id, cause = departure
-            self._let_go(self._links[connection_id], cause, now)
+            _, link, connection, cause = departure
+            self._let_go(link, connection, cause, now)
 
     def _release_due(self) -> float | None:
         """Return when the next ticket is to be tried again; forget those that have ended."""
@@ -435,7 +432,7 @@ class Sender(Generic[T]):
             connection.set_provider_token(token)
         elif connection.provider_token is not None:
             # Its token was refused or revoked, and a change would come too soon for APNs.
-            self._let_go(link, Cause.RETIRED, self._now)
+            self._let_go(link, connection, Cause.RETIRED, self._now)
 
     def _wind_up(self, now: float) -> None:
         """Everything is answered and the client is closing: let go of the connections."""
@@ -443,15 +440,14 @@ class Sender(Generic[T]):
             if link.connection is None:
                 self._disconnect(link, Cause.CLOSED)
             else:
-                self._let_go(link, Cause.CLOSED, now)
+                self._let_go(link, link.connection, Cause.CLOSED, now)
 
-    def _let_go(self, link: Link[T], cause: Cause, now: float) -> None:
+    def _let_go(self, link: Link[T], connection: Connection[T], cause: Cause, now: float) -> None:
         """Let a connection end when it has answered what is in flight."""
-        if link.connection is not None:
-            # To give up on a server is its doing, all else is ours.
-            link.blamed = link.blamed or cause is not Cause.UNRESPONSIVE
-            link.connection.retire(now, cause)
-            self._collect(link, now)
+        # To give up on a server is its doing, all else is ours.
+        link.blamed = link.blamed or cause is not Cause.UNRESPONSIVE
+        connection.retire(now, cause)
+        self._collect(link, connection, now)
 
     def _disconnect(self, link: Link[T], cause: Cause) -> None:
         if not link.disconnecting:

@@ -246,6 +246,22 @@ def test_a_fatal_reason_reaches_what_waits_to_be_tried_again_and_what_connects()
     ]
 
 
+def test_a_fatal_reason_overtakes_an_attempt_that_was_about_to_begin() -> None:
+    world = World()
+    world.submit(1)
+    world.run(0.1)
+    (link,) = world.live_links
+    assert link.server is not None
+    link.server.hold()
+    world.run(0.03)
+    # Both in one read.
+    link.server.reset_stream(1, 7)
+    link.server.send_goaway(GoAway.because("BadCertificate"))
+    link.pump_server()
+    world.finish()
+    assert world.tally() == {"unprocessed FATAL": 1}
+
+
 def test_after_a_fatal_reason_an_answer_is_the_last_word() -> None:
     world = World(apns=SimulatorConfig(authentication="none", latency=1.0))
     world.simulator.reject(device_token(1), Rejection.of("ServiceUnavailable"))

@@ -323,6 +323,18 @@ def test_an_input_costs_the_same_however_many_are_queued() -> None:
     assert calls_of_an_answer(2_000) <= calls_of_an_answer(20) + 20
 
 
+def test_one_that_waits_does_not_keep_those_that_have_ended() -> None:
+    world = World(config=SenderConfig(max_queued=10_000))
+    world.connects = lambda _: "hangs"
+    tickets = world.submit(5_000)
+    for ticket in tickets[1:]:
+        world.sender.cancel(ticket, world.now)
+    submissions = world.sender._submissions
+    assert len(submissions._pending) < 1_100
+    assert len(submissions._by_deadline) < 1_100
+    assert submissions.oldest_queued() is tickets[0]
+
+
 # ── misuse ──
 
 
