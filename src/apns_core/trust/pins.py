@@ -33,6 +33,8 @@ class PinMismatch(ApnsError, ssl.SSLCertVerificationError):  # noqa: N818 - as i
         super().__init__(
             f"none of the pins is among what the server presents: {', '.join(presented)}"
         )
+        # What readers of such errors expect of those that OpenSSL raises.
+        self.reason = "CERTIFICATE_VERIFY_FAILED"
         self.verify_code = 50  # X509_V_ERR_APPLICATION_VERIFICATION
         self.verify_message = "pin mismatch"
 

@@ -1,17 +1,25 @@
 import base64
 import copy
+import functools
+import hashlib
 import os
 import pickle
 import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    Prehashed,
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -23,9 +31,21 @@ from cryptography.hazmat.primitives.serialization import (
 
 from apns_core.errors import InvalidField
 from apns_core.trust import key_files
-from apns_core.trust.signing import KeyFileWarning, TokenKey
+from apns_core.trust.signing import KeyFileWarning, RemoteKey, TokenKey
 
-IDS: Final = {"key_id": "ABC123DEFG", "team_id": "DEF123GHIJ"}
+
+class Ids(TypedDict):
+    key_id: str
+    team_id: str
+
+
+IDS: Final[Ids] = {"key_id": "ABC123DEFG", "team_id": "DEF123GHIJ"}
+
+
+def ids_but(field: str, value: str) -> Ids:
+    ids = IDS.copy()
+    ids[field] = value  # type: ignore[literal-required]
+    return ids
 
 
 def pem_of(
@@ -174,7 +194,7 @@ def test_the_constructor_guesses_neither_path_nor_contents(key: str | bytes | No
 )
 def test_ids_have_ten_letters_and_digits(field: str, value: str) -> None:
     with pytest.raises(InvalidField, match="10 letters and digits") as caught:
-        TokenKey.from_pem(PEM, **{**IDS, field: value})
+        TokenKey.from_pem(PEM, **ids_but(field, value))
     assert caught.value.field == field
 
 
@@ -193,7 +213,8 @@ def test_a_path_is_not_taken_for_contents(key_file: Path) -> None:
         (PEM, "use from_pem"),
         # Without its first line it looks like a name, and the error of open() would quote it.
         (SECRET, "cannot be read: No such file"),
-        (SECRET * 10, "cannot be read: File name too long"),
+        # (It may have slashes, and then short names between them.)
+        (SECRET * 10, "cannot be read: (File name too long|No such file)"),
         (SECRET + "\0", "cannot be read: it has a NUL"),
     ],
 )
@@ -240,6 +261,16 @@ def test_a_key_that_others_may_use_warns(mode: int, key_file: Path, tmp_path: Pa
         assert caught[0].filename == __file__  # blames the caller's line
 
 
+@posix_only
+@pytest.mark.parametrize("mode", [0o644, 0o620])
+def test_strictly_a_key_that_others_may_use_is_refused(mode: int, key_file: Path) -> None:
+    key_file.chmod(mode)
+    with pytest.raises(InvalidField, match=rf"^path: has mode {mode:04o}: .*chmod 600"):
+        TokenKey.from_file(key_file, **IDS, strict=True)
+    key_file.chmod(0o600)
+    TokenKey.from_file(key_file, **IDS, strict=True)
+
+
 def test_elsewhere_modes_mean_nothing(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_files, "_HAS_MODES", False)
     key_file.chmod(0o644)
@@ -253,6 +284,90 @@ def test_a_key_shows_its_ids_and_nothing_else() -> None:
     key = TokenKey.from_pem(PEM, **IDS)
     assert repr(key) == str(key) == "TokenKey(key_id='ABC123DEFG', team_id='DEF123GHIJ')"
     assert (key.key_id, key.team_id) == ("ABC123DEFG", "DEF123GHIJ")
+
+
+# ── keys that live elsewhere ──
+
+
+def der_signature(message: bytes) -> bytes:
+    return KEY.sign(message, ec.ECDSA(hashes.SHA256()))
+
+
+def raw_signature(message: bytes) -> bytes:
+    r, s = decode_dss_signature(der_signature(message))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def mutable_signature(message: bytes) -> bytearray:
+    return bytearray(raw_signature(message))
+
+
+def digest_signature(message: bytes) -> bytes:
+    digest = hashlib.sha256(message).digest()
+    return KEY.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256())))
+
+
+@pytest.mark.parametrize(
+    "sign_message",
+    [der_signature, raw_signature, digest_signature, mutable_signature],
+    ids=["DER", "r and s", "of a digest", "bytearray"],
+)
+def test_a_remote_key_signs_what_a_local_one_does(sign_message: Callable[[bytes], bytes]) -> None:
+    token = RemoteKey(sign_message, **IDS).sign(1_700_000_000)
+    jwt.decode(token, PUBLIC_PEM, algorithms=["ES256"])
+    local = TokenKey(KEY, **IDS).sign(1_700_000_000)
+    assert token.split(".")[:2] == local.split(".")[:2]
+    assert len(decoded(token.split(".")[2])) == 64
+
+
+def test_small_numbers_in_a_signature_keep_their_zeros() -> None:
+    def sign_message(message: bytes) -> bytes:
+        del message
+        return encode_dss_signature(1, 0xAB)
+
+    token = RemoteKey(sign_message, **IDS).sign(1)
+    assert decoded(token.split(".")[2]) == (1).to_bytes(32, "big") + (0xAB).to_bytes(32, "big")
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        b"",
+        b"x" * 63,
+        b"x" * 65,
+        encode_dss_signature(1, 2) + b"\0",
+        encode_dss_signature(2**256, 1),
+        encode_dss_signature(1, 2**400),
+        base64.b64encode(b"x" * 64),
+        "x" * 64,
+        None,
+        64,
+    ],
+)
+def test_what_is_no_signature_is_refused(signature: bytes) -> None:
+    with pytest.raises(InvalidField, match=r"^sign_message: must return") as caught:
+        RemoteKey(lambda _: signature, **IDS).sign(1)
+    assert caught.value.__cause__ is None
+
+
+def test_what_a_key_service_raises_is_raised() -> None:
+    def sign_message(message: bytes) -> bytes:
+        raise ConnectionError(len(message))
+
+    with pytest.raises(ConnectionError):
+        RemoteKey(sign_message, **IDS).sign(1)
+
+
+@pytest.mark.parametrize("field", ["key_id", "team_id"])
+def test_ids_of_a_remote_key_have_ten_letters_and_digits(field: str) -> None:
+    with pytest.raises(InvalidField, match="10 letters and digits") as caught:
+        RemoteKey(der_signature, **ids_but(field, "ABC"))
+    assert caught.value.field == field
+
+
+def test_a_remote_key_shows_its_ids_and_nothing_else() -> None:
+    key = RemoteKey(functools.partial(der_signature, *[SECRET.encode()]), **IDS)
+    assert repr(key) == "RemoteKey(key_id='ABC123DEFG', team_id='DEF123GHIJ')"
 
 
 @pytest.mark.parametrize("leak", [pickle.dumps, copy.copy, copy.deepcopy])

@@ -1,50 +1,25 @@
-"""Handshakes over memory: a real server side of TLS, no socket."""
-
-import contextlib
 import datetime as dt
+import os
 import ssl
 import warnings
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 import trustme
 
 from apns_core.errors import ConnectFailed, InvalidField
+from apns_core.trust import tls
+from apns_core.trust.pins import PinMismatch, certificate_pin
 from apns_core.trust.tls import check_alpn, client_context, prepare_context
-
-HOST: Final = "api.push.example"
-CA: Final = trustme.CA()
-CERTIFICATE: Final = CA.issue_cert(HOST)
-CA_PEM: Final = CA.cert_pem.bytes()
-
-
-def server_context(
-    certificate: trustme.LeafCert = CERTIFICATE, alpn: tuple[str, ...] = ("h2",)
-) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
-    if alpn:
-        context.set_alpn_protocols(list(alpn))
-    return context
-
-
-def handshake(client: ssl.SSLContext, server: ssl.SSLContext, host: str = HOST) -> ssl.SSLObject:
-    """Shake hands; the client's side of it. Raises what the client raises."""
-    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client_side = client.wrap_bio(to_client, to_server, server_hostname=host)
-    server_side = server.wrap_bio(to_server, to_client, server_side=True)
-    for _ in range(10):
-        try:
-            client_side.do_handshake()
-        except ssl.SSLWantReadError:
-            pass
-        else:
-            return client_side
-        # It wants to read, or has refused: then its alert goes to the client.
-        with contextlib.suppress(ssl.SSLError):
-            server_side.do_handshake()
-    pytest.fail("neither side came to an end")
+from tests.apns_core.trust.handshakes import (
+    CA,
+    CA_PEM,
+    CERTIFICATE,
+    HOST,
+    handshake,
+    server_context,
+)
 
 
 def weak_server(version: ssl.TLSVersion) -> ssl.SSLContext:
@@ -112,6 +87,84 @@ def test_the_system_is_trusted_unless_others_are_named(
     handshake(client_context(), server_context())
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(client_context(cadata=trustme.CA().cert_pem.bytes()), server_context())
+
+
+# ── where the system has nothing, or the wrong thing ──
+
+
+@pytest.fixture
+def empty_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A container without authorities and without ``certifi``; its directory of authorities."""
+    directory = tmp_path / "authorities"
+    directory.mkdir()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(directory))
+    monkeypatch.setattr(tls, "apns_roots", str)
+    return directory
+
+
+def test_a_system_without_authorities_is_named_at_once(empty_system: Path) -> None:
+    with pytest.raises(InvalidField, match=r"^cafile: .*install ca-certificates, or certifi"):
+        client_context()
+    empty_system.rmdir()
+    with pytest.raises(InvalidField, match=r"^cafile: "):
+        client_context()
+
+
+def test_a_system_without_authorities_does_with_named_ones(empty_system: Path) -> None:
+    assert empty_system.is_dir()
+    handshake(client_context(cadata=CA_PEM), server_context())
+
+
+def test_a_system_may_have_its_authorities_in_one_of_several_directories(
+    empty_system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "others"
+    other.mkdir()
+    (other / "ca.pem").write_bytes(CA_PEM)
+    monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(empty_system), "", str(other)]))
+    client_context()
+
+
+def test_the_roots_of_apns_are_trusted_beside_those_of_the_system(
+    empty_system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del empty_system
+    root = trustme.CA()
+    monkeypatch.setattr(tls, "apns_roots", lambda: root.cert_pem.bytes().decode())
+    of_root = server_context(root.issue_cert(HOST))
+    of_system = server_context()
+    handshake(client_context(), of_root)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(client_context(), of_system)
+    path = tmp_path / "system.pem"
+    path.write_bytes(CA_PEM)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    handshake(client_context(), of_root)
+    handshake(client_context(), of_system)
+    # And not where the caller names others.
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(client_context(cadata=CA_PEM), of_root)
+
+
+# ── pins and identities ──
+
+
+def test_a_context_can_be_pinned() -> None:
+    der = ssl.PEM_cert_to_DER_cert(CERTIFICATE.cert_chain_pems[0].bytes().decode())
+    handshake(client_context(cadata=CA_PEM, pins=[certificate_pin(der)]), server_context())
+    with pytest.raises(PinMismatch):
+        handshake(client_context(cadata=CA_PEM, pins=["ab" * 32]), server_context())
+
+
+def test_an_identity_is_loaded() -> None:
+    loaded: list[ssl.SSLContext] = []
+
+    class Identity:
+        def load_into(self, context: ssl.SSLContext) -> None:
+            loaded.append(context)
+
+    assert [client_context(cadata=CA_PEM, identity=Identity())] == loaded
 
 
 # ── servers that are refused ──
