@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from typing import Final
 
 from apns_asyncio.dial import dial
 from apns_core.endpoints import Endpoint
@@ -10,7 +11,7 @@ from apns_core.proxy import Proxy, Tunnel
 
 __all__ = ["open_tunnel"]
 
-_READ_SIZE = 4_096
+_READ_SIZE: Final = 4_096
 
 
 async def open_tunnel(proxy: Proxy, endpoint: Endpoint, deadline: float) -> socket.socket:

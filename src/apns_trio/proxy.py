@@ -1,14 +1,17 @@
 """A connection to APNs through a proxy."""
 
+from typing import Final
+
 import trio
 
 from apns_core.endpoints import Endpoint
 from apns_core.errors import ConnectFailed
 from apns_core.proxy import Proxy, Tunnel
+from apns_core.tcp import set_options
 
 __all__ = ["open_tunnel"]
 
-_READ_SIZE = 4_096
+_READ_SIZE: Final = 4_096
 
 
 async def open_tunnel(proxy: Proxy, endpoint: Endpoint, deadline: float) -> trio.SocketStream:
@@ -32,6 +35,7 @@ async def _open_tunnel(proxy: Proxy, endpoint: Endpoint) -> trio.SocketStream:
     except OSError as error:
         raise ConnectFailed(f"{proxy!r} cannot be reached: {error}") from error
     try:
+        set_options(stream.socket)
         tunnel = Tunnel(proxy, endpoint)
         while not tunnel.established:
             if data := tunnel.data_to_send():
