@@ -14,7 +14,7 @@ from apns_simulator import SimulatorConfig, SimulatorThread, TrustedKey, make_pr
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"<!-- test: (\S+) -->\n```python\n(.*?)```", re.DOTALL)
-PAGES = ("README.md", "docs/driving.md")
+PAGES = ("README.md", "docs/driving.md", "docs/metrics.md")
 
 
 BLOCKS = {
@@ -36,6 +36,8 @@ EXPECTED = {
     "README.md:send-many": (1_000, ""),
     "README.md:by-hand": (1, "Accepted("),
     "docs/driving.md:sender": (0, "greeting Accepted("),
+    "docs/metrics.md:prometheus": (0, 'apns_outcomes_total{kind="accepted",reason=""} 0.0'),
+    "docs/metrics.md:observer": (0, "goaway: Shutdown"),
 }
 
 

@@ -333,6 +333,11 @@ class Connection(Generic[T]):
         return bool(self._events)
 
     @property
+    def window_blocked(self) -> bool:
+        """Whether it was for want of window."""
+        return self.blocked and not self._http.window
+
+    @property
     def active_at(self) -> float:
         """When a request was last begun or answered here; monotonic seconds."""
         return self._progress_at

@@ -34,6 +34,7 @@ class Link(Generic[T]):
         "disconnecting",
         "proved",
         "stuck_since",
+        "window_blocked_since",
     )
 
     def __init__(self, connection_id: ConnectionId) -> None:
@@ -48,6 +49,8 @@ class Link(Generic[T]):
         self.stuck_since: float | None = None
         """Since when it has taken none although nothing is in flight: a limit of 0, or a window
         that nobody gives back. None once it takes one."""
+        self.window_blocked_since: float | None = None
+        """Since when notifications wait for its window alone."""
         self.proved = False
         """Whether the server has judged a notification here: only that resets the backoff."""
         self.blamed = False
@@ -60,8 +63,11 @@ class Link(Generic[T]):
             return not self.disconnecting
         return self.connection.state in _USABLE
 
-    def observe_blocked(self, connection: Connection[T], now: float) -> None:
-        """Look whether notifications wait for it, after what it could take was taken."""
+    def observe_blocked(self, connection: Connection[T], now: float) -> float:
+        """Look whether notifications wait for it, after what it could take was taken.
+
+        Return for how many seconds they have waited for its window, now that they wait no more.
+        """
         if not connection.blocked or connection.state in _WARMING:
             self.blocked_since = None
         elif self.blocked_since is None:
@@ -70,6 +76,14 @@ class Link(Generic[T]):
             self.stuck_since = None
         elif connection.blocked and self.stuck_since is None:
             self.stuck_since = now
+        since = self.window_blocked_since
+        if connection.window_blocked:
+            if since is None:
+                self.window_blocked_since = now
+        elif since is not None:
+            self.window_blocked_since = None
+            return now - since
+        return 0.0
 
 
 @final

@@ -8,6 +8,7 @@ from apns_core.connection import Connection, ConnectionClosed, GoAwayReceived
 from apns_core.endpoints import Endpoint
 from apns_core.errors import ClientClosed, QueueFull
 from apns_core.links import Link, Links
+from apns_core.metrics import Metrics, Observer, label
 from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unprocessed
 from apns_core.reasons import FATAL_GOAWAY_REASONS, Disposition, Reason
 from apns_core.requests.request import Request
@@ -38,10 +39,10 @@ class Sender(Generic[T]):
     """The policy over connections to one endpoint with one set of credentials.
 
     Inputs, ``now`` in monotonic seconds and never decreasing: `submit`, `cancel`, `connected`,
-    `connect_failed`, `token_signed`, `signing_failed`, `receive_data`, `receive_eof`,
-    `handle_timeout`, `close`, `abort`. Outputs, to be drained after each input, in this order:
-    `data_to_send` of each connection that can be written to, `outcomes`, `commands`,
-    `poll_timeout`. Getters: `room`, `queued`, `in_flight`, `closed`, `failure`.
+    `connect_failed`, `token_signed`, `signing_failed`, `replace_token_key`, `receive_data`,
+    `receive_eof`, `handle_timeout`, `close`, `abort`. Outputs, to be drained after each input, in
+    this order: `data_to_send` of each connection that can be written to, `outcomes`, `commands`,
+    `poll_timeout`. Getters: `room`, `queued`, `in_flight`, `closed`, `failure`, `metrics`.
 
     A notification belongs to no connection until it is encoded. What was provably not acted on is
     sent again, on whichever connection has room. It ends with one outcome, by its deadline: that
@@ -57,8 +58,12 @@ class Sender(Generic[T]):
         unix_time: float,
         token_authentication: bool = True,
         config: SenderConfig = DEFAULT_SENDER_CONFIG,
+        observer: Observer | None = None,
     ) -> None:
-        """``rng`` serves jitter alone. ``unix_time`` is the wall clock's reading at ``now``."""
+        """``rng`` serves jitter alone. ``unix_time`` is the wall clock's reading at ``now``.
+
+        ``observer`` is called as things happen; `metrics` counts them in any case.
+        """
         self._endpoint = endpoint
         self._config = config
         self._schedule = (
@@ -77,6 +82,9 @@ class Sender(Generic[T]):
         self._now = now
         self._closing = False
         self._close_deadline: float | None = None
+        self._observer = observer
+        self.metrics = Metrics()
+        """What has happened so far, in numbers."""
         self.failure: Reason | None = None
         """The reason for which no further connection is made: the credentials are refused."""
 
@@ -94,6 +102,7 @@ class Sender(Generic[T]):
         self._now = now
         deadline = now + self._config.connection.request_timeout
         ticket = self._submissions.submit(notification, tag, now, deadline)
+        self.metrics.submitted += 1
         if self.failure is not None:
             self._end_queued(ticket, Cause.FATAL)
         elif not self._links or self._submissions.unfinished == 1:
@@ -147,6 +156,7 @@ class Sender(Generic[T]):
         """Note that no connection came of `Connect`; the next attempt waits for the backoff."""
         link = self._links[connection_id]
         self._links.refused(link, now)
+        self.metrics.connects_failed += 1
         self._drop_commands(connection_id)
         self._settle(now)
 
@@ -160,6 +170,19 @@ class Sender(Generic[T]):
         """Note that no token could be signed; `SignToken` comes again after a while."""
         if self._schedule is not None:
             self._schedule.signing_failed(now)
+            self._settle(now)
+
+    def replace_token_key(self, now: float) -> None:
+        """Forget all provider tokens, because the key that signed them was revoked.
+
+        Every connection drains and others take over, as Apple asks ("Sending notification requests
+        to APNs"); `SignToken` comes anew, for the new key to answer.
+        """
+        if self._schedule is not None:
+            self._schedule.replace(now)
+            for link in list(self._links):
+                if link.connection is not None:
+                    self._let_go(link, link.connection, Cause.RETIRED, now)
             self._settle(now)
 
     def receive_data(self, connection_id: ConnectionId, data: bytes, now: float) -> None:
@@ -246,7 +269,7 @@ class Sender(Generic[T]):
         if self._schedule is not None and self._submissions.queued:
             self._choose_token(link, connection, self._schedule)
         data = connection.data_to_send(max_bytes)
-        link.observe_blocked(connection, self._now)
+        self.metrics.window_blocked_seconds += link.observe_blocked(connection, self._now)
         if connection.has_events:
             self._collect(link, connection, self._now)
         return data
@@ -344,6 +367,7 @@ class Sender(Generic[T]):
         if at is None:
             self._report(ticket, outcome)
             return False
+        self._count_retry(label(outcome))
         if type(outcome) is not Unprocessed:
             self._former[ticket] = outcome
         self._submissions.hold(ticket)
@@ -360,13 +384,26 @@ class Sender(Generic[T]):
             # That the last attempt was not acted on says nothing of the one before.
             if former is not None and type(outcome) is Unprocessed:
                 outcome = former
+        seconds = self._now - (ticket.deadline - self._config.connection.request_timeout)
+        self.metrics.count(outcome, seconds)
+        if self._observer is not None:
+            self._observer.on_outcome(outcome, seconds)
         self._outcomes.append(outcome)
+
+    def _count_retry(self, cause: str) -> None:
+        self.metrics.retries[cause] += 1
+        if self._observer is not None:
+            self._observer.on_retry(cause)
 
     def _end_queued(self, ticket: Ticket[T], cause: Cause) -> None:
         self._report(ticket, Unprocessed(ticket.notification, ticket.tag, cause))
 
     def _on_goaway(self, link: Link[T], event: GoAwayReceived, now: float) -> None:
         self._links.blame(link, now)
+        reason = "" if event.reason is None else event.reason.value
+        self.metrics.goaways[reason] += 1
+        if self._observer is not None:
+            self._observer.on_goaway(reason)
         if event.reason not in FATAL_GOAWAY_REASONS:
             return
         self.failure = event.reason
@@ -398,6 +435,9 @@ class Sender(Generic[T]):
             self._commands.append(SignToken(self._schedule.begin_signing(now)))
         if _is_due(self._connect_due(), now):
             self._commands.append(self._links.connect(now))
+            self.metrics.connects += 1
+            if self._observer is not None:
+                self._observer.on_connect()
         if self._closing and not self._submissions.unfinished:
             self._wind_up(now)
         departure = self._links.departure()
