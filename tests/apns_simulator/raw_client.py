@@ -140,6 +140,11 @@ class RawClient:
         self.connection.receive_data(data, now)
         self.read(now)
 
+    def credit_all(self, stream_id: int, increment: int) -> None:
+        """Open the windows of the connection and of a stream."""
+        for window in (0, stream_id):
+            self.send(WindowUpdateFrame(window, window_increment=increment))
+
     def wait(self, now: float) -> None:
         """Let the time come to `now`."""
         self.connection.handle_timeout(now)

@@ -24,6 +24,9 @@ from apns_simulator.reasons import REASON_STATUS
             authentication="none",
             trusted_keys=make_provider_key().trusted(),
             topics=frozenset({"com.example.a", "com.example.b"}),
+            broadcast_apps=frozenset({"com.example.a"}),
+            channels={"com.example.a": {"Y2hhbm5lbA==": 1}},
+            max_channels=5,
             rejections={
                 "dead": Rejection.of("Unregistered", timestamp=1),
                 "0": Rejection(503, None),
@@ -79,6 +82,7 @@ def test_wrong_json_is_refused(
         {"header_table_size": 2**32},
         {"max_frame_size": 16_383},
         {"latency": -0.1},
+        {"max_channels": -1},
     ],
 )
 def test_numbers_that_http2_does_not_allow_are_refused(wrong: dict[str, Any]) -> None:

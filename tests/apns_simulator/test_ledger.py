@@ -41,6 +41,25 @@ def test_counts() -> None:
     assert ledger.violations == ["connection 2: two streams too many"]
 
 
+def test_channels_have_statuses_of_their_own() -> None:
+    ledger = Ledger()
+    for kind, status, device in (
+        ("create channel", 201, ""),
+        ("delete channel", 204, ""),
+        ("broadcast push", 200, ""),
+        ("broadcast push", 503, ""),
+        ("device push", 201, "aa"),
+    ):
+        made = entry(device, kind, status)
+        made.kind, made.channel_id = kind, "channel"
+        ledger.process(made)
+    assert ledger.accepted_count == 3
+    assert ledger.by_reason == {"503": 1, "201": 1}
+    assert ledger.accepted_by_channel() == {"channel": 1}
+    assert ledger.processed_by_device() == {"aa": 1}
+    assert ledger.accepted_by_device() == {}
+
+
 def test_a_duplicate_is_accepted_twice_under_one_apns_id() -> None:
     assert filled().duplicates() == {"three": 2}
 
