@@ -158,6 +158,8 @@ def test_a_request_after_a_long_silence_is_given_its_time() -> None:
     scene.advance(3_000.0)
     scene.submit()
     scene.advance(9.9)
+    scene.connection.handle_timeout(scene.now)
+    scene.drain()
     assert scene.pings_sent == 0
     scene.advance(0.1)
     assert scene.pings_sent == 1
@@ -241,6 +243,18 @@ def test_a_mute_server_is_left_and_what_is_in_flight_is_unknown_in_the_end() -> 
         ("unknown", 1, Cause.UNRESPONSIVE),
         ("closed", Cause.UNRESPONSIVE, None),
     ]
+
+
+def test_requests_that_keep_going_out_are_no_answer() -> None:
+    scene = Scene()
+    scene.open()
+    for _ in range(14):
+        scene.submit()
+        scene.advance(1.0)
+        scene.answer_pings()
+    assert not scene.connection.stalled
+    scene.advance(1.0)
+    assert scene.connection.stalled
 
 
 def test_answers_that_keep_coming_are_no_stall() -> None:
@@ -336,12 +350,12 @@ def test_a_send_given_up_long_ago_is_not_held_against_the_next() -> None:
     scene = Scene()
     scene.open()
     scene.submit()
-    scene.advance(1.0)
+    scene.advance(6.0)
     scene.cancel(0)
     scene.answer_pings()
     scene.advance(1_000.0)
     scene.submit()
-    scene.advance(9.0)
+    scene.advance(8.0)
     assert not scene.connection.stalled
     scene.feed(scene.peer.accept(5))
     scene.submit()

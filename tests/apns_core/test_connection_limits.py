@@ -283,3 +283,22 @@ def test_streams_caught_by_a_falling_limit_are_no_flood_of_resets() -> None:
     assert len(causes) == 498
     scene.feed(scene.peer.accept(streams[1]) + scene.peer.settings(limit=1_000))
     assert len(scene.submit(100)) == 100
+
+
+def test_each_stream_above_a_fallen_limit_may_be_refused() -> None:
+    scene = Scene()
+    scene.open(limit=2)
+    for _ in range(150):
+        kept, caught = scene.submit(2)
+        scene.feed(scene.peer.settings(limit=1) + scene.peer.reset(caught, REFUSED_STREAM))
+        scene.feed(scene.peer.accept(kept) + scene.peer.settings(limit=2))
+    assert scene.state() is ConnectionState.OPEN
+
+
+def test_a_fallen_limit_explains_no_other_resets() -> None:
+    scene = Scene()
+    scene.open(limit=200)
+    streams = scene.submit(200)
+    scene.feed(scene.peer.settings(limit=1))
+    scene.feed(b"".join(scene.peer.reset(stream_id, 2) for stream_id in streams[:101]))
+    assert scene.state() is ConnectionState.DRAINING
