@@ -160,6 +160,7 @@ class Pump:
 
     async def close(self, timeout: float | None) -> None:  # noqa: ASYNC109 - a bound on draining
         """Take nothing more, drain, and return when nothing is left. Cancelled, abort."""
+        self._turn()  # whoever came before, and finds room, is in time
         if timeout is not None or not self._closing:
             deadline = None if timeout is None else self.now() + timeout
             self.tell(partial(self.sender.close, deadline=deadline))
