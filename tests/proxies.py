@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import struct
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Coroutine, Generator
@@ -211,6 +213,15 @@ async def closing(proxy: RunningProxy, reader: Reader, writer: Writer) -> None:
     """Closes when it has read something."""
     del proxy, writer
     await reader.read(1)
+
+
+async def resetting(proxy: RunningProxy, reader: Reader, writer: Writer) -> None:
+    """Resets the connection when it has read something."""
+    del proxy
+    await reader.read(1)
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 def saying(data: bytes) -> Behaviour:

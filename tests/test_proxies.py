@@ -30,6 +30,7 @@ from tests.proxies import (
     closing,
     echo,
     http_proxy,
+    resetting,
     running,
     saying,
     silent,
@@ -162,6 +163,7 @@ BAD: Final[dict[str, tuple[Behaviour, str, str]]] = {
     ),
     "HTTP, of another protocol": (socks5_proxy(), f"http://{AT}127.0.0.1", "closed|was lost"),
     "HTTP, closes": (closing, f"http://{AT}127.0.0.1", "closed the connection|was lost"),
+    "HTTP, resets": (resetting, f"http://{AT}127.0.0.1", "was lost"),
     "HTTP, says too much": (
         saying(b"HTTP/1.1 200 OK\r\n\r\ncanary"),
         f"http://{AT}127.0.0.1",

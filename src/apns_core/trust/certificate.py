@@ -155,10 +155,8 @@ _TOPICS: Final = x509.ObjectIdentifier("1.2.840.113635.100.6.3.6")
 
 
 def _text_of(name: x509.Name, oid: x509.ObjectIdentifier) -> str | None:
-    for attribute in name.get_attributes_for_oid(oid):
-        if isinstance(attribute.value, str) and attribute.value:
-            return attribute.value
-    return None
+    values = [attribute.value for attribute in name.get_attributes_for_oid(oid)]
+    return next((value for value in values if isinstance(value, str)), None)
 
 
 def _merge(default: str | None, listed: Iterable[Topic]) -> tuple[Topic, ...]:

@@ -198,6 +198,15 @@ def test_text_that_is_not_ascii_is_no_certificate() -> None:
         ProviderCertificate.from_pem("\N{SNOWMAN}")
 
 
+def test_an_extension_that_comes_twice_is_damage() -> None:
+    made = provider_certificate(KEY).public_bytes(Encoding.DER)
+    # The last octets of the two object identifiers of the environments; nobody checks signatures.
+    oid = bytes.fromhex("2a864886f763640603")
+    assert made.count(oid + b"\2") == 1
+    with pytest.raises(InvalidField, match=r"^certificate: is damaged"):
+        ProviderCertificate.from_der(made.replace(oid + b"\2", oid + b"\1"))
+
+
 # ── expiry ──
 
 

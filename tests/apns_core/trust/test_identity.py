@@ -129,6 +129,15 @@ def test_a_key_on_an_elliptic_curve_is_presented() -> None:
     assert presented(ProviderIdentity(key, [certificate])) == certificate
 
 
+def test_an_issuer_with_a_key_of_an_unknown_kind_is_no_matter() -> None:
+    curve = bytes.fromhex("2a8648ce3d030107")
+    der = ISSUER[0].public_bytes(Encoding.DER)
+    assert curve in der
+    issuer = x509.load_der_x509_certificate(der.replace(curve, curve[:-1] + b"\x77"))
+    identity = ProviderIdentity(KEY, [issuer, CERTIFICATE])
+    assert identity.certificate.default_topic == "com.example.app"
+
+
 def test_files_are_read(files: tuple[Path, Path], tmp_path: Path) -> None:
     certificate, key = files
     assert presented(ProviderIdentity.from_file(certificate, key)) == CERTIFICATE
