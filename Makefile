@@ -4,12 +4,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test check format coverage clean
+.PHONY: help demo test check simulate mutants format clean
 
 help:
 	@echo "make demo    send 10,000 notifications to a simulated APNs over TLS and check every outcome"
 	@echo "make test    run the whole test-suite, with branch coverage of apns_core"
 	@echo "make check   ruff (lint and format), mypy strict, pyright strict"
+	@echo "make mutants  make deliberate mistakes one by one, and see the tests notice each"
 	@echo "make format  let ruff rewrite the files"
 	@echo "make clean   remove .venv and caches"
 
@@ -33,6 +34,9 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
+
+mutants: $(READY)
+	$(BIN)/python -m tests.mutants
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
