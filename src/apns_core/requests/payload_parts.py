@@ -66,8 +66,10 @@ class Alert:
     def members(self) -> Mapping[str, object]:
         """Return the members of its JSON object."""
         # Each member is called as its attribute is, but for the hyphens.
-        names = (*_ALERT_TEXTS, *_ALERT_ARGUMENTS)
-        return present({name.replace("_", "-"): getattr(self, name) for name in names})
+        texts = {name: getattr(self, name) for name in _ALERT_TEXTS}
+        arguments = {name: _listed(getattr(self, name)) for name in _ALERT_ARGUMENTS}
+        members = present(texts | arguments)
+        return {name.replace("_", "-"): value for name, value in members.items()}
 
 
 _ALERT_TEXTS: Final = (
@@ -117,7 +119,7 @@ class Localized:
 
     def members(self) -> Mapping[str, object]:
         """Return the members of its JSON object."""
-        return present({"loc-key": self.loc_key, "loc-args": self.loc_args})
+        return present({"loc-key": self.loc_key, "loc-args": _listed(self.loc_args)})
 
 
 @final
@@ -148,6 +150,10 @@ def part(value: object) -> object:
 def present(members: Mapping[str, object]) -> dict[str, object]:
     """Leave out the members that are None."""
     return {name: value for name, value in members.items() if value is not None}
+
+
+def _listed(args: Sequence[str] | None) -> list[str] | None:
+    return None if args is None else list(args)
 
 
 def _check_arguments(field: str, args: object, key: str | None) -> None:
