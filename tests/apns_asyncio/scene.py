@@ -8,7 +8,7 @@ from apns_asyncio import Client
 from apns_core import SenderConfig
 from apns_simulator import Simulator
 from tests.apns_asyncio.harness import run
-from tests.apns_asyncio.virtual import Network, VirtualLoop, simulator
+from tests.apns_asyncio.virtual import Network, SimulatedPeer, VirtualLoop, simulator
 
 __all__ = ["Scene"]
 
@@ -21,9 +21,13 @@ class Scene:
 
     def __init__(self, *, resolution: float = 0.0, **config: Any) -> None:
         self.simulator: Simulator = simulator(latency=0.01, max_concurrent_streams=10)
-        self.network = Network.of_simulator(self.simulator)
+        self.network = Network(peer=self.simulated_peer)
         self.client = Client(ssl_context=CONTEXT, config=SenderConfig(**config))
         self._resolution = resolution
+
+    def simulated_peer(self) -> SimulatedPeer:
+        """Make the other end of one more connection."""
+        return SimulatedPeer(self.simulator)
 
     def run(self, main: Coroutine[Any, Any, None], *, debug: bool = False) -> None:
         """Run without asyncio's debug mode, which takes ten times as long."""

@@ -113,10 +113,6 @@ class Network:
     peers: list[Any] = field(default_factory=list)
     transports: list["MemoryTransport"] = field(default_factory=list)
 
-    @classmethod
-    def of_simulator(cls, simulator: Simulator) -> "Network":
-        return cls(peer=lambda: SimulatedPeer(simulator))
-
 
 def simulator(**options: Any) -> Simulator:
     """Make a simulator that begins when a `VirtualLoop` does, and wants no provider token."""

@@ -1,0 +1,159 @@
+"""A bug in what is underneath hangs nobody; commands that come late harm nobody."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from apns_core import Accepted, ClientClosed, Sender
+from tests.apns_asyncio.harness import notification, notifications, turns
+from tests.apns_asyncio.scene import Scene
+from tests.apns_asyncio.virtual import never
+
+
+class BugError(Exception):
+    """What the tests put into the engine."""
+
+
+def break_down(*_: object, **__: object) -> Any:
+    raise BugError("payload")
+
+
+BROKEN = [
+    (method, at)
+    for method, moments in {
+        "submit": (0.0, 0.005),
+        "commands": (0.0, 0.005),
+        "outcomes": (0.0, 0.005),
+        "data_to_send": (0.0, 0.005),
+        "poll_timeout": (0.0, 0.005),
+        "connected": (0.0,),
+        "receive_data": (0.0, 0.005),
+        "receive_eof": (0.005,),
+        "handle_timeout": (0.0, 0.005),
+        "close": (0.0, 0.005),
+    }.items()
+    for at in moments
+]
+"""What breaks, and when: the connection stands after 0 s, and the first answer comes after 0.01."""
+
+
+@pytest.mark.parametrize(("method", "at"), BROKEN)
+def test_a_bug_in_the_engine(
+    method: str, at: float, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene(max_queued=3)
+    complaints: list[BaseException] = []
+
+    async def consume(source: Any) -> int:
+        return len([outcome async for outcome in source])
+
+    async def read(source: Any) -> Any:
+        for each in source:
+            await asyncio.sleep(0)
+            yield each
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(context["exception"]))
+        async with scene.client as client:
+            callers = [asyncio.ensure_future(client.send(each)) for each in notifications(10)]
+            many = notifications(50)
+            callers.append(asyncio.ensure_future(consume(client.send_many(many))))  # type: ignore[arg-type]
+            callers.append(asyncio.ensure_future(consume(client.send_many(read(many)))))  # type: ignore[arg-type]
+            await asyncio.sleep(at)
+            monkeypatch.setattr(Sender, method, break_down)
+            if method == "receive_eof":
+                scene.network.transports[0].end()
+            if method == "close":
+                await client.aclose()
+            ends = await asyncio.wait_for(asyncio.gather(*callers, return_exceptions=True), 40.0)
+            for end in ends:
+                assert isinstance(end, ClientClosed | Accepted | int | BugError)
+            assert any(isinstance(end, ClientClosed | BugError) for end in ends)
+            with pytest.raises(ClientClosed, match="bug") as raised:
+                await client.send(notification())
+            assert isinstance(raised.value.__cause__, BugError)
+            await client.aclose()
+
+    if method == "handle_timeout":
+        scene.network.connect = never
+    scene.run(main())
+    assert [type(complaint) for complaint in complaints] == [BugError]
+    assert all(transport.lost for transport in scene.network.transports)
+    assert "payload" not in caplog.text
+
+
+def test_an_error_of_connecting_that_nobody_has_foreseen() -> None:
+    scene = Scene()
+    scene.network.look_up = break_down
+    complaints: list[BaseException] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(context["exception"]))
+        async with scene.client as client:
+            with pytest.raises(ClientClosed):
+                await client.send(notification())
+
+    scene.run(main())
+    assert [type(complaint) for complaint in complaints] == [BugError]
+
+
+def test_cancelled_in_the_turn_of_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *_: None)
+        async with scene.client as client:
+            send = asyncio.ensure_future(client.send(notification()))
+            await turns(3)
+            monkeypatch.setattr(Sender, "commands", break_down)
+            client._open()._turn()
+            send.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await send
+
+    scene.run(main())
+
+
+def test_one_pump_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    turns_pumped: list[float] = []
+
+    async def main() -> None:
+        async with scene.client as client:
+            pump = client._open()
+            original: Callable[[], None] = pump._drain
+            monkeypatch.setattr(
+                type(pump), "_drain", lambda _: (turns_pumped.append(1.0), original())
+            )
+            await client.send(notification())
+            turns_pumped.clear()
+            sends = [asyncio.ensure_future(client.send(each)) for each in notifications(50)]
+            await turns(2)
+            assert len(turns_pumped) == 1
+            await asyncio.gather(*sends)
+
+    scene.run(main())
+
+
+def test_closing_twice_at_once() -> None:
+    scene = Scene()
+    scene.network.handshake = never
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with scene.client as client:
+            send = asyncio.ensure_future(client.send(notification()))
+            await turns(3)
+            bounded = asyncio.ensure_future(client.aclose(timeout=1.0))
+            await turns(1)
+            await client.aclose()  # has no bound, and takes none away
+            assert loop.time() == 1.0
+            await bounded
+            await send
+
+    scene.run(main())
