@@ -138,10 +138,9 @@ class Links(Generic[T]):
         del self._by_id[link.connection_id]
 
     def refused(self, link: Link[T], now: float) -> None:
-        """Count an attempt that no connection came of, unless we gave it up ourselves."""
+        """Count an attempt that no connection came of."""
         self.remove(link)
-        if not link.disconnecting:
-            self._postpone(self._backoff.failed(now))
+        self._postpone(self._backoff.failed(now))
 
     def prove(self, link: Link[T]) -> None:
         """Note that a connection is of use: there is nothing to wait for, and all is forgiven.

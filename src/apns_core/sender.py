@@ -345,10 +345,8 @@ class Sender(Generic[T]):
         self, link: Link[T], connection: Connection[T], rejected: Rejected[T], now: float
     ) -> None:
         disposition = rejected.disposition
-        if disposition in _VERDICTS:
+        if disposition in _VERDICTS and not link.proved:
             self._links.prove(link)
-        elif disposition in _CONNECTION_FAULTS:
-            self._links.blame(link, now)
         if (
             disposition is Disposition.RETRY_WITH_NEW_TOKEN
             and self._schedule is not None
@@ -511,6 +509,3 @@ def _is_due(at: float | None, now: float) -> bool:
 
 # The server has judged the notification, or the device: the connection serves its purpose.
 _VERDICTS: Final = frozenset((Disposition.FAIL, Disposition.FORGET_DEVICE))
-_CONNECTION_FAULTS: Final = frozenset(
-    (Disposition.RETRY_WITH_NEW_TOKEN, Disposition.RETRY_ON_NEW_CONNECTION)
-)

@@ -376,15 +376,32 @@ def test_surplus_connections_are_closed_and_one_is_kept() -> None:
 
 
 def test_a_surplus_connection_that_was_never_of_use_is_no_failure() -> None:
-    world = narrow(surplus_after=50.0)
-    world.submit(12)
-    world.run(60.0)
+    world = World(
+        config=SenderConfig(max_connections=2, surplus_after=50.0),
+        apns=SimulatorConfig(authentication="none", max_concurrent_streams=5, latency=0.6),
+        network=Network(latency=0.4),
+    )
+    # All is done before the second connection stands. Then the first is kept in use.
+    world.submit(8)
+    world.after(10.0, lambda: submit_each_second(world, 50))
+    world.run(70.0)
+    assert [record.requests > 0 for record in world.simulator.ledger.connections] == [True, False]
     assert len(world.live_links) == 1
+    world.run()
     world.live_links[0].cut()
     at = world.now
     world.submit(1)
     world.run()
     assert world.connect_times[-1] == at
+
+
+def test_the_floor_lies_between_connections_that_work_asks_for() -> None:
+    world = narrow(scale_after=0.0, connect_floor=5.0)
+    world.offer(300)
+    world.finish()
+    gaps = [after - before for before, after in pairwise(world.connect_times)]
+    assert len(gaps) >= 2
+    assert gaps == pytest.approx([5.0] * len(gaps), abs=1.0)
 
 
 # ── late answers to commands ──
@@ -417,7 +434,7 @@ def test_given_up_while_it_is_made_and_made_all_the_same_it_is_closed() -> None:
     assert sender.poll_timeout() is None
 
 
-def test_given_up_while_it_is_made_its_failure_does_not_count() -> None:
+def test_given_up_while_it_is_made_it_is_gone_when_it_has_failed() -> None:
     sender = bare()
     connection_id = submit(sender, 0.0)
     sender.abort(0.1)

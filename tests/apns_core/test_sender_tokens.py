@@ -38,6 +38,7 @@ def test_with_a_certificate_none_is_signed() -> None:
     # Nobody asked for either.
     world.sender.token_signed("a.b.c", world.now)
     world.sender.signing_failed(world.now)
+    world.sender.replace_token_key(world.now)
 
 
 def test_with_a_certificate_an_expired_token_is_no_business_of_ours() -> None:
@@ -191,6 +192,43 @@ def test_a_token_that_grows_old_while_signing_fails_is_sent_no_more() -> None:
     # Refused by nobody: after an hour it was not offered any more.
     assert set(world.tally()) == {"accepted", "unprocessed DEADLINE"}
     assert world.simulator.ledger.by_reason.total() == 0
+
+
+def test_after_a_key_was_revoked_all_connections_are_new_and_nothing_is_lost() -> None:
+    other, trusted = token_authority()
+    world = World(
+        apns=SimulatorConfig(
+            trusted_keys={**APNS.trusted_keys, **trusted.trusted_keys},
+            max_concurrent_streams=5,
+            latency=0.5,
+        ),
+        key=KEY,
+        config=SenderConfig(max_connections=2),
+    )
+    world.submit(60)
+    world.run(3.0)
+    assert len(world.live_links) == 2
+    assert world.sender.in_flight == 10
+    world.sign = other.sign
+    world.sender.replace_token_key(world.now)
+    world.finish()
+    # A connection that knew the first key would have refused the second.
+    assert world.tally() == {"accepted": 60}
+    assert world.simulator.ledger.by_reason.total() == 0
+    assert len(world.signings) == 2
+    assert len(world.connect_times) == 4
+
+
+def test_a_key_that_is_revoked_while_it_connects_is_not_used() -> None:
+    other, trusted = token_authority()
+    world = World(apns=trusted, key=KEY)
+    world.submit(3)
+    world.run(0.01)
+    world.sign = other.sign
+    world.sender.replace_token_key(world.now)
+    world.finish()
+    assert world.tally() == {"accepted": 3}
+    assert len(world.connect_times) == 1
 
 
 def test_a_token_is_neither_shown_nor_kept_in_the_open() -> None:
