@@ -16,6 +16,7 @@ __all__ = [
     "FRAME_RULES",
     "GOAWAY",
     "HEADERS",
+    "HIGHEST_STREAM_ID",
     "PADDED",
     "PING",
     "PREFACE",
@@ -27,6 +28,7 @@ __all__ = [
     "WINDOW_UPDATE",
     "FrameRule",
     "goaway",
+    "parse_goaway",
     "ping",
     "rst_stream",
     "settings",
@@ -59,6 +61,8 @@ PRIORITY_FIELDS: Final = 0x20
 FRAME_HEAD: Final = Struct(">HBBBI")
 """Length (16 high bits, 8 low bits), type, flags, stream id with its reserved bit."""
 FRAME_HEAD_SIZE: Final = 9
+
+HIGHEST_STREAM_ID: Final = 2**31 - 1
 
 # What the other side of the connection means by "stream".
 _ON_CONNECTION: Final = 0
@@ -134,6 +138,21 @@ def unpadded(frame: str, flags: int, data: bytes, start: int, end: int) -> tuple
     return contents, end - padding
 
 
+def parse_goaway(payload: bytes) -> tuple[int, int, bytes]:
+    """Read last-stream-id, error code and debug data of a server's GOAWAY (RFC 9113 §6.8)."""
+    if len(payload) < _GOAWAY_FIELDS.size:
+        raise RemoteProtocolError(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY too short", "RFC 9113 §6.8")
+    last_stream_id, code = _GOAWAY_FIELDS.unpack_from(payload)
+    last_stream_id &= HIGHEST_STREAM_ID
+    if last_stream_id and not last_stream_id & 1:
+        raise RemoteProtocolError(
+            ErrorCode.PROTOCOL_ERROR,
+            f"GOAWAY names stream {last_stream_id}, which no client can open",
+            "RFC 9113 §6.8",
+        )
+    return last_stream_id, code, payload[_GOAWAY_FIELDS.size :]
+
+
 def settings(entries: tuple[tuple[int, int], ...]) -> bytes:
     """Serialise SETTINGS with (identifier, value) entries; none and `ACK` is `SETTINGS_ACK`."""
     payload = b"".join(_SETTING.pack(identifier, value) for identifier, value in entries)
@@ -163,5 +182,6 @@ def goaway(last_stream_id: int, code: int) -> bytes:
 _PRIORITY_SIZE: Final = 5
 _SETTING: Final = Struct(">HI")
 _SHORT: Final = Struct(">HBBBII")
+_GOAWAY_FIELDS: Final = Struct(">II")
 _GOAWAY: Final = Struct(">HBBBIII")
 _PING_HEAD: Final = (FRAME_HEAD.pack(0, 8, PING, 0, 0), FRAME_HEAD.pack(0, 8, PING, ACK, 0))

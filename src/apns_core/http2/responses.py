@@ -5,8 +5,17 @@ from typing import Final, final
 
 from apns_core.http2.errors import ErrorCode
 from apns_core.http2.hpack_decoder import Field
+from apns_core.http2.limits import MAX_BODY_SIZE, MAX_INFORMATIONAL
+from apns_core.http2.stream import Stream
 
-__all__ = ["MalformedResponse", "content_length", "final_status", "trailers"]
+__all__ = [
+    "MalformedResponse",
+    "content_length",
+    "final_status",
+    "take_block",
+    "take_body",
+    "trailers",
+]
 
 
 @final
@@ -20,6 +29,39 @@ class MalformedResponse(Exception):  # noqa: N818 - never leaves the package: it
         self.problem = problem
         self.section = section
         self.code = code
+
+
+def take_block(stream: Stream, fields: list[Field], ends: int) -> None:
+    """Take a field block of ``stream``: an informational response, the final one, or trailers.
+
+    ``ends`` says whether END_STREAM is set. Raises MalformedResponse; a final status that the
+    stream has by then is its status all the same.
+    """
+    if stream.status:
+        trailers(fields, ends=bool(ends))
+        return
+    status = final_status(fields, ends=bool(ends))
+    if status is None:
+        stream.informational += 1
+        if stream.informational > MAX_INFORMATIONAL:
+            raise MalformedResponse(
+                "more informational responses than can be meant",
+                "RFC 9113 §10.5",
+                ErrorCode.ENHANCE_YOUR_CALM,
+            )
+        return
+    stream.status = status
+    stream.fields = fields
+    # Optimisation (benchmark: receive): an accepted push has a status, an id and no body.
+    if not ends or len(fields) > 2 or fields[-1][0] == b"content-length":
+        stream.expected_length = content_length(fields)
+
+
+def take_body(stream: Stream, data: bytes, start: int, end: int) -> None:
+    """Take octets of a response's body, and keep the first `MAX_BODY_SIZE` of them all."""
+    stream.body += data[start : min(end, start + MAX_BODY_SIZE - len(stream.body))]
+    if stream.expected_length is not None:
+        stream.expected_length -= end - start
 
 
 def final_status(fields: list[Field], *, ends: bool) -> int | None:

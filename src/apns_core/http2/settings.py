@@ -5,6 +5,7 @@ from struct import iter_unpack
 from typing import Final, NamedTuple, final
 
 from apns_core.http2.errors import ErrorCode, RemoteProtocolError
+from apns_core.http2.limits import MAX_HEADER_LIST
 
 __all__ = [
     "DEFAULT_HEADER_TABLE_SIZE",
@@ -19,6 +20,7 @@ __all__ = [
     "MAX_WINDOW_SIZE",
     "SETTINGS_ACK",
     "PeerSettings",
+    "announcement",
     "parse_settings",
 ]
 
@@ -59,6 +61,16 @@ class PeerSettings:
             field = _FIELDS.get(identifier)
             if field is not None:
                 setattr(self, field, value)
+
+
+def announcement(header_table_size: int) -> tuple[tuple[int, int], ...]:
+    """Return the entries of our own SETTINGS; the argument is what the server's encoder may use."""
+    return (
+        (HEADER_TABLE_SIZE, header_table_size),
+        (ENABLE_PUSH, 0),
+        (INITIAL_WINDOW_SIZE, DEFAULT_WINDOW_SIZE),
+        (MAX_HEADER_LIST_SIZE, MAX_HEADER_LIST),
+    )
 
 
 def parse_settings(payload: bytes) -> list[tuple[int, int]]:

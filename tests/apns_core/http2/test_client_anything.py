@@ -105,14 +105,14 @@ anything = mutated() | st.binary(max_size=100) | st.tuples(mutated(), st.binary(
 
 def check(client: Client, sent: list[Stream]) -> None:
     """What must hold whatever came."""
-    assert len(client._partial) <= 16_384 + 9
-    assert sum(map(len, client._block)) <= 2 * 16_384
-    assert client.open_streams == (
-        len(client._streams) + len(client._abandoned) + len(client._abandoned_before_ping)
-    )
-    assert set(client._sendable) <= set(client._streams)
-    for stream in client._sendable.values():
-        assert stream.unsent
+    assert len(client._reader._partial) <= 16_384 + 9
+    assert sum(map(len, client._reader._block)) <= 2 * 16_384
+    sendable = client._outbox._sendable
+    assert sendable == {
+        stream_id: stream
+        for stream_id, stream in client._streams.items()
+        if stream.unsent and client._outbox._window_of(stream) > 0
+    }
     assert 0 <= client.window <= 2**31 - 1
     for stream in sent:
         assert len(stream.body) <= 16_384

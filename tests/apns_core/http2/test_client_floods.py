@@ -34,7 +34,7 @@ def flooded(
 
 def held(client: Client) -> int:
     """Octets that a client keeps of unfinished frames and blocks."""
-    return len(client._partial) + sum(map(len, client._block))
+    return len(client._reader._partial) + sum(map(len, client._reader._block))
 
 
 # ── field blocks ──
@@ -153,11 +153,12 @@ def test_h5_to_h11_a_broken_block_ends_the_connection_for_good(block: bytes) -> 
     ids=["C1 SETTINGS", "C1 SETTINGS with a limit", "C7 PING"],
 )
 def test_c1_c7_a_writer_that_is_blocked(frame: bytes, answer: int) -> None:
-    fed = flooded(frame * 100_000)
+    fed = flooded(frame * 10_000)
     assert len(fed.frames) == 1_001
     client = one_request()
-    for _ in range(100_000):
-        client.receive_data(frame, wire.NOW)
+    client.receive_data(frame * 500, wire.NOW)
+    for _ in range(1_000):
+        client.receive_data(frame * 100, wire.NOW)
         assert client.output_size <= 1_000 * answer + 17
     assert client.closed
 
@@ -265,7 +266,7 @@ def test_c9_window_updates_beyond_what_was_sent(stream_id: int) -> None:
     # 5 + 2 * (1 stream + 10 * 1 DATA frame).
     assert wire.feed(one_request, frame * 27).error is None
     flooded(frame * 28)
-    flooded(frame * 100_000)
+    flooded(frame * 10_000)
 
 
 def test_c9_credit_in_small_coins_is_borne() -> None:

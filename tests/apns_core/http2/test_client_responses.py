@@ -44,6 +44,19 @@ def test_rejected_with_its_body_in_any_pieces(body: bytes) -> None:
     assert not fed.client.closed
 
 
+@pytest.mark.parametrize(
+    ("payload", "extra"),
+    [
+        (b"\x03" + wire.response_block(200) + bytes(3), wire.PADDED),
+        (bytes(5) + wire.response_block(200), wire.PRIORITISED),
+        (b"\x00" + bytes(5) + wire.response_block(200), wire.PADDED | wire.PRIORITISED),
+    ],
+)
+def test_the_block_may_be_padded_and_prioritised(payload: bytes, extra: int) -> None:
+    fed = one(wire.headers(1, payload, ends=True, extra=extra))
+    assert [(stream.end, stream.status) for stream in fed.streams] == [(COMPLETE, 200)]
+
+
 def test_the_block_may_come_in_pieces_padded_and_prioritised() -> None:
     block = wire.response_block(200, (b"apns-id", b"x" * 50))
     padded = b"\x09" + b"\x80\x00\x00\x00\x10" + block[:7] + bytes(9)
@@ -224,10 +237,10 @@ def test_s5_the_first_of_two_resets_decides() -> None:
     assert fed.client.open_streams == 0
 
 
-def test_s5_a_hundred_thousand_pairs_are_no_flood() -> None:
+def test_s5_pairs_of_resets_are_no_flood() -> None:
     client = wire.open_client()
     client.receive_data(wire.window_update(0, 10**9), wire.NOW)
-    for _ in range(1_000):
+    for _ in range(250):
         streams = [wire.send(client) for _ in range(100)]
         client.data_to_send()
         octets = b"".join(

@@ -292,8 +292,12 @@ def feed(make: Callable[[], Client], octets: bytes) -> Fed:
     facts: tuple[object, ...] = ()
     for chunks in cuts(octets):
         client = make()
-        for chunk in chunks:
+        rest = iter(chunks)
+        for chunk in rest:
             client.receive_data(chunk, NOW)
+            if client.closed:
+                # What follows is not looked at, whatever its cuts: at once is quicker.
+                client.receive_data(b"".join(rest), NOW)
         events, client.events = client.events, []
         output = client.data_to_send()
         seen = (

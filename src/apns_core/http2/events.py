@@ -1,0 +1,42 @@
+"""What a client reports: streams that have ended, and what befell the connection."""
+
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+from apns_core.http2.errors import RemoteProtocolError
+from apns_core.http2.stream import Stream
+
+__all__ = ["ConnectionEnded", "Event", "GoAwayReceived", "PingAcknowledged", "SettingsReceived"]
+
+
+@final
+@dataclass(slots=True)
+class SettingsReceived:
+    """The peer's SETTINGS were applied; `Client.peer` holds them."""
+
+
+@final
+@dataclass(slots=True)
+class GoAwayReceived:
+    """The peer will take no more requests (§6.8). Streams up to ``last_stream_id`` go on."""
+
+    last_stream_id: int
+    error_code: int
+    debug_data: bytes
+
+
+@final
+@dataclass(slots=True)
+class PingAcknowledged:
+    """The answer to `Client.ping` came."""
+
+
+@final
+@dataclass(slots=True)
+class ConnectionEnded:
+    """Nothing more comes. ``error`` is the rule that the peer broke, None for an end of file."""
+
+    error: RemoteProtocolError | None
+
+
+Event: TypeAlias = Stream | SettingsReceived | GoAwayReceived | PingAcknowledged | ConnectionEnded

@@ -1,0 +1,172 @@
+"""From bytes, cut anywhere, to whole frames and whole field blocks (RFC 9113 §4)."""
+
+from collections.abc import Callable
+from typing import Final, Generic, TypeAlias, TypeVar, final
+
+from apns_core.http2 import frames
+from apns_core.http2.errors import ErrorCode, RemoteProtocolError
+from apns_core.http2.limits import MAX_BLOCK_SIZE, MAX_CONTINUATIONS
+from apns_core.http2.settings import DEFAULT_MAX_FRAME_SIZE
+
+__all__ = ["FrameReader", "Handler"]
+
+T = TypeVar("T")
+
+Handler: TypeAlias = Callable[[T, int, int, bytes, int, int], None]
+"""Takes the owner, flags, stream id, a chunk, and where in it the payload starts and ends."""
+
+
+@final
+class FrameReader(Generic[T]):
+    """Reads what a server sends, and hands each frame to a handler of its owner.
+
+    It holds an unfinished frame, of 16,384 octets at most, and an unfinished field block, of twice
+    that. The handler of HEADERS gets a whole block, without padding and priority; for types that
+    RFC 9113 does not know there is a handler more, the last.
+    """
+
+    __slots__ = (
+        "_block",
+        "_block_flags",
+        "_block_stream",
+        "_handlers",
+        "_needed",
+        "_partial",
+        "_started",
+    )
+
+    def __init__(self, handlers: tuple[Handler[T], ...]) -> None:
+        """``handlers`` are indexed by frame type, beside `frames.FRAME_RULES`."""
+        self._handlers = handlers
+        self._started = False
+        self._partial = bytearray()
+        self._needed = 0
+        self._block_stream = 0
+        self._block_flags = 0
+        self._block: list[bytes] = []
+
+    def read(self, owner: T, data: bytes) -> None:
+        """Handle all frames that ``data`` completes.
+
+        Raises RemoteProtocolError, as the handlers may; the reader is of no use then.
+        """
+        if self._partial:
+            if len(self._partial) + len(data) < self._needed:
+                self._partial += data
+                return
+            data = bytes(self._partial) + data
+            self._partial.clear()
+        position = self._frames(owner, data)
+        if position < len(data):
+            self._partial += data[position:]
+
+    def forget(self) -> None:
+        """Let go of what is unfinished: nothing more will be read."""
+        self._partial.clear()
+        self._block.clear()
+
+    def _frames(self, owner: T, data: bytes) -> int:
+        """Handle the whole frames of ``data``; return where the unfinished one starts."""
+        handlers = self._handlers
+        kind: int
+        position = 0
+        end = len(data)
+        while end - position >= frames.FRAME_HEAD_SIZE:
+            high, low, kind, flags, stream_id = _READ_HEAD(data, position)
+            length = high << 8 | low
+            stream_id &= _HIGHEST_STREAM_ID
+            if not self._started:
+                _check_first_frame(kind, flags, data)
+            if length > DEFAULT_MAX_FRAME_SIZE:
+                # On the head alone: nothing of such a frame is kept.
+                raise RemoteProtocolError(
+                    ErrorCode.FRAME_SIZE_ERROR,
+                    f"a frame of {length} octets",
+                    "RFC 9113 §4.2",
+                    stream_id,
+                )
+            start = position + frames.FRAME_HEAD_SIZE
+            position = start + length
+            if position > end:
+                self._needed = frames.FRAME_HEAD_SIZE + length
+                return start - frames.FRAME_HEAD_SIZE
+            self._started = True
+            if self._block_stream or kind == frames.CONTINUATION:
+                self._continue_block(owner, kind, flags, stream_id, data[start:position])
+            elif kind <= frames.CONTINUATION:
+                # Optimisation (benchmark: receive): DATA and HEADERS have one rule, the stream.
+                if kind > frames.HEADERS or not stream_id:
+                    frames.FRAME_RULES[kind].check(stream_id, length)
+                if kind == frames.HEADERS and flags & _UNUSUAL != frames.END_HEADERS:
+                    self._start_block(owner, flags, stream_id, data[start:position])
+                else:
+                    handlers[kind](owner, flags, stream_id, data, start, position)
+            else:
+                # "Implementations MUST ignore and discard frames of unknown types" (§4.1).
+                handlers[-1](owner, flags, stream_id, data, start, position)
+        self._needed = frames.FRAME_HEAD_SIZE
+        return position
+
+    def _start_block(self, owner: T, flags: int, stream_id: int, payload: bytes) -> None:
+        """HEADERS with padding or priority, or without the end of their block."""
+        start, end = frames.unpadded("HEADERS", flags, payload, 0, len(payload))
+        if flags & frames.END_HEADERS:
+            self._handlers[frames.HEADERS](owner, flags, stream_id, payload, start, end)
+        else:
+            self._block_stream = stream_id
+            self._block_flags = flags
+            self._block.append(payload[start:end])
+
+    def _continue_block(
+        self, owner: T, kind: int, flags: int, stream_id: int, fragment: bytes
+    ) -> None:
+        if not self._block_stream:
+            frames.FRAME_RULES[kind].check(stream_id, len(fragment))
+            raise RemoteProtocolError(
+                ErrorCode.PROTOCOL_ERROR,
+                "CONTINUATION without a field block",
+                "RFC 9113 §6.10",
+                stream_id,
+            )
+        # "Field blocks MUST be transmitted as a contiguous sequence of frames, with no interleaved
+        # frames of any other type or from any other stream" (§4.3).
+        if kind != frames.CONTINUATION or stream_id != self._block_stream:
+            raise RemoteProtocolError(
+                ErrorCode.PROTOCOL_ERROR,
+                f"a frame of type {kind} within a field block",
+                "RFC 9113 §4.3",
+                self._block_stream,
+            )
+        block = self._block
+        block.append(fragment)
+        if len(block) > 1 + MAX_CONTINUATIONS or sum(map(len, block)) > MAX_BLOCK_SIZE:
+            raise RemoteProtocolError(
+                ErrorCode.ENHANCE_YOUR_CALM,
+                "a field block without end",
+                "RFC 9113 §10.5.1",
+                stream_id,
+            )
+        if flags & frames.END_HEADERS:
+            whole = b"".join(block)
+            block.clear()
+            self._block_stream = 0
+            flags = self._block_flags
+            self._handlers[frames.HEADERS](owner, flags, stream_id, whole, 0, len(whole))
+
+
+def _check_first_frame(kind: int, flags: int, data: bytes) -> None:
+    # "The server connection preface consists of a potentially empty SETTINGS frame (Section 6.5)
+    # that MUST be the first frame the server sends in the HTTP/2 connection" (§3.4).
+    if kind == frames.SETTINGS and not flags & frames.ACK:
+        return
+    problem = "HTTP/1 text" if data.startswith(b"HTTP/") else "no SETTINGS frame"
+    raise RemoteProtocolError(
+        ErrorCode.PROTOCOL_ERROR,
+        f"the server speaks no HTTP/2: {problem} first",
+        "RFC 9113 §3.4",
+    )
+
+
+_HIGHEST_STREAM_ID: Final = frames.HIGHEST_STREAM_ID
+_UNUSUAL: Final = frames.END_HEADERS | frames.PADDED | frames.PRIORITY_FIELDS
+_READ_HEAD: Final = frames.FRAME_HEAD.unpack_from
