@@ -152,7 +152,8 @@ class Connection(Generic[T]):
         """Notifications encoded and unanswered."""
         self.provider_token: ProviderToken | None = None
         self.token_first_used_at: float | None = None
-        """When `provider_token` was first sent on this connection; monotonic seconds."""
+        """When a request first went with `provider_token`, or with none if that is None; monotonic
+        seconds."""
         self.responses = 0
         """How many requests have been answered with a status."""
         self.blocked = False
@@ -350,12 +351,10 @@ class Connection(Generic[T]):
     # ── encoding ──
 
     def _open_streams(self, max_bytes: int) -> None:
-        if self._token_authentication:
-            if self.provider_token is None:
-                return
-            if self.token_first_used_at is None:
-                self.token_first_used_at = self._now
+        if self._token_authentication and self.provider_token is None:
+            return
         http = self._http
+        first_stream_id = http.next_stream_id
         blocks = self._blocks
         submissions = self._submissions
         room = self._accounting.limit - http.open_streams
@@ -385,6 +384,8 @@ class Connection(Generic[T]):
             if ticket.unsent:
                 http.send_held_back(max_bytes)
             room -= 1
+        if self.token_first_used_at is None and http.next_stream_id > first_stream_id:
+            self.token_first_used_at = self._now
         if http.next_stream_id >= _RETIRE_AT_STREAM_ID:
             self._drain(Cause.RETIRED)
 
@@ -597,7 +598,7 @@ class Connection(Generic[T]):
         if self.in_flight:
             quiet_since = max(self._last_read, self._progress_at)
             silent = now >= quiet_since + config.ping_after
-            if not self.stalled and now >= self._progress_at + config.stall_after:
+            if now >= self._progress_at + config.stall_after:
                 self.stalled = True
                 self._drain(Cause.UNRESPONSIVE)
         else:

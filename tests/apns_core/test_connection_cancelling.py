@@ -7,7 +7,7 @@ import pytest
 from apns_core.accounting import ConnectionState
 from apns_core.connection import Connection
 from apns_core.outcomes import Cause
-from apns_core.tickets import DONE
+from apns_core.tickets import DONE, IN_FLIGHT
 from tests.apns_core.peer import (
     AUTHORITY,
     CANCEL,
@@ -85,6 +85,8 @@ def test_a_ticket_of_another_connection_is_left_alone() -> None:
     other.cancel(scene.tickets[0], NOW)
     other.expire(scene.tickets[0], NOW)
     assert scene.connection.in_flight == 1
+    assert scene.tickets[0].place == IN_FLIGHT
+    assert other.in_flight == 0
     assert other.events() == []
 
 

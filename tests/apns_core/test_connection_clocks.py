@@ -183,6 +183,20 @@ def test_an_unanswered_ping_ends_the_connection() -> None:
     scene.check()
 
 
+def test_a_timer_that_is_served_early_and_often_buys_no_time() -> None:
+    scene = Scene(PATIENT)
+    scene.open()
+    scene.submit()
+    for _ in range(249):
+        scene.advance(0.1)
+        scene.connection.handle_timeout(scene.now)
+        scene.drain()
+    assert scene.state() is ConnectionState.OPEN
+    scene.advance(0.2)
+    assert scene.state() is ConnectionState.CLOSED
+    assert scene.pings_sent == 1
+
+
 def test_any_octet_answers_a_ping_and_none_does_not() -> None:
     scene = Scene(PATIENT)
     scene.open()

@@ -43,6 +43,7 @@ class Life(RuleBasedStateMachine):
         """Stream -> the final status that was written for it, whole or not."""
         self.last_stream_id = NEVER
         self.refused: set[int] = set()
+        """Streams that were reset with REFUSED_STREAM before they had an outcome."""
         self.accepted = False
         self.stream_of: dict[int, int] = {}
         """Tag -> the stream that carried it."""
@@ -134,7 +135,8 @@ class Life(RuleBasedStateMachine):
     @rule(index=st.integers(0, 200), codes=st.sampled_from([(7,), (7, 5), (5,), (0,), (2, 7)]))
     def reset(self, index: int, codes: tuple[int, ...]) -> None:
         stream_id = self.pick(index)
-        if codes[0] == 7:
+        in_flight = {t.stream_id for t in self.scene.tickets if t.place == IN_FLIGHT}
+        if codes[0] == 7 and stream_id in in_flight:
             self.refused.add(stream_id)
         self.feed(self.scene.peer.reset(stream_id, *codes))
 

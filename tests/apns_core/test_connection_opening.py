@@ -162,6 +162,23 @@ def test_a_token_change_counts_from_its_first_use() -> None:
     assert fields[b"authorization"] == b"bearer another.token.altogether"
 
 
+def test_a_token_that_waits_for_room_is_not_in_use_yet() -> None:
+    scene = Scene()
+    scene.open(limit=1)
+    scene.submit()
+    scene.connection.set_provider_token(ProviderToken("another.token.altogether", NOW))
+    scene.submit()
+    assert scene.token_first_used_at() is None, "no stream is free"
+    scene.feed(scene.peer.accept(3))
+    assert scene.token_first_used_at() == NOW
+    scene.connection.set_provider_token(TOKEN)
+    scene.feed(scene.peer.settings(limit=9))
+    scene.connection.data_to_send()
+    scene.tickets.append(scene.connection.submit(NOTIFICATION, 9, scene.now))
+    scene.connection.data_to_send(max_bytes=0)
+    assert scene.token_first_used_at() is None, "no octet may go"
+
+
 def test_settings_that_come_too_late() -> None:
     scene = Scene()
     scene.submit(2)
@@ -184,6 +201,7 @@ def test_our_settings_never_acknowledged() -> None:
     scene.feed(scene.peer.settings(limit=100))
     # Nobody is harmed while nothing is in flight.
     scene.advance(30.0)
+    scene.connection.handle_timeout(scene.now)
     assert scene.state() is ConnectionState.AUTH_PENDING
     scene.submit()
     scene.advance(0.0)

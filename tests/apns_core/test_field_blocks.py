@@ -119,13 +119,32 @@ def test_an_own_field_that_comes_late_finds_its_template_kept() -> None:
     assert sizes[-2] == sizes[-1]
 
 
+def test_a_name_that_has_moved_in_the_table_is_looked_up_again() -> None:
+    exchange = Exchange()
+    with_id = Notification(NOTIFICATION.route, "ab" * 32, BODY, apns_id=APNS_ID)
+    for _ in range(3):
+        exchange.send(with_id)
+    # Another topic enters the table; then the template is made anew, by requests without the name.
+    exchange.send(Notification(Route("com.example.other"), "ab" * 32, BODY))
+    for _ in range(3):
+        exchange.send(NOTIFICATION)
+    exchange.send(with_id)
+
+
+def test_a_new_token_is_in_the_very_next_block() -> None:
+    exchange = Exchange()
+    for token in (JWT, b"bearer another", JWT, b"bearer too long" + 5_000 * b"!", JWT):
+        exchange.set_authorization(token)
+        for _ in range(3):
+            exchange.send(NOTIFICATION)
+
+
 def test_certificates_send_no_authorization() -> None:
     exchange = Exchange(authorization=None)
-    exchange.send(NOTIFICATION)
-    exchange.set_authorization(JWT)
-    exchange.send(NOTIFICATION)
-    exchange.set_authorization(None)
-    exchange.send(NOTIFICATION)
+    for authorization in (None, JWT, None):
+        exchange.set_authorization(authorization)
+        for _ in range(3):
+            exchange.send(NOTIFICATION)
 
 
 def test_without_authorization_the_largest_list_counts_the_authority() -> None:
