@@ -1,4 +1,4 @@
-"""TLS over a trio stream by memory BIOs, which takes a hundred records in one read.
+"""TLS over a trio socket by memory BIOs, which takes a hundred records in one read.
 
 Optimisation (benchmark: compare): a server such as nginx writes one TLS record for each response,
 and `trio.SSLStream` hands back about one record a read, at 75 µs a push. Here 256 KiB are read from
@@ -14,26 +14,31 @@ import trio
 __all__ = ["TlsStream"]
 
 _SOCKET_READ: Final = 262_144
-_PLAIN_READ: Final = 65_536
+_LONGEST_RECORD: Final = 16_384
 
 
 @final
 class TlsStream:
     """The client's side of one TLS connection. One task reads, one writes.
 
-    Not `trio.abc.Stream`: an end of file is an end of file, with `close_notify` or without. What
-    HTTP/2 has said by then decides (RFC 8446 §6.1 fears truncation; frames have lengths).
+    Not a `trio.abc.Stream`: it raises OSError as asyncio does, and an end of file is an end of
+    file, with ``close_notify`` or without. What HTTP/2 has said by then decides (RFC 8446 section
+    6.1 fears truncation; frames have lengths).
     """
 
     def __init__(
         self, stream: trio.SocketStream, context: ssl.SSLContext, server_hostname: str
     ) -> None:
-        self._stream = stream
+        # The socket itself, since the stream hides which OSError ended it.
+        self._connection = stream.socket
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._ssl = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname=server_hostname
         )
+        self._ended = False
+        self._error: OSError | None = None
+        """What ended it, to be raised once all that came before it was returned."""
 
     @property
     def alpn(self) -> str | None:
@@ -47,75 +52,80 @@ class TlsStream:
 
     async def handshake(self) -> None:
         """Agree on keys and verify the server. Raises OSError, ssl.SSLError among them."""
-        try:
-            while True:
-                try:
-                    self._ssl.do_handshake()
-                except ssl.SSLWantReadError:
-                    await self._send_outgoing()
-                    data = await self._stream.receive_some(_SOCKET_READ)
-                    if not data:
-                        raise ConnectionResetError(
-                            "the server closed the connection during the TLS handshake"
-                        ) from None
-                    self._incoming.write(data)
-                else:
-                    break
-            await self._send_outgoing()
-        except trio.BrokenResourceError as error:
-            raise ConnectionResetError("the connection was reset during TLS") from error
-
-    async def receive(self) -> bytes:
-        """Return all that can be read now, at least an octet; empty at the end, however it came."""
         while True:
-            plain = self._drain()
-            if plain is not None:
-                return plain
             try:
-                data = await self._stream.receive_some(_SOCKET_READ)
-            except trio.BrokenResourceError:
-                return b""
-            if data:
+                self._ssl.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._send_outgoing()
+                data = await self._connection.recv(_SOCKET_READ)
+                if not data:
+                    raise ConnectionResetError(
+                        "the connection was lost in the TLS handshake"
+                    ) from None
                 self._incoming.write(data)
             else:
-                self._incoming.write_eof()
+                await self._send_outgoing()
+                return
+
+    async def receive(self) -> bytes:
+        """Return all that can be read now, at least an octet; empty at the end.
+
+        Raises OSError, ssl.SSLError among them, if the end was none in order.
+        """
+        while not (plain := self._drain()) and not self._ended:
+            try:
+                data = await self._connection.recv(_SOCKET_READ)
+            except OSError as error:
+                self._end(error)
+            else:
+                if data:
+                    self._incoming.write(data)
+                else:
+                    self._incoming.write_eof()
+        if not plain and self._error is not None:
+            raise self._error
+        return plain
 
     async def send_all(self, data: bytes) -> None:
-        """Encrypt and send; also what TLS has to say itself. Raises trio.BrokenResourceError."""
+        """Encrypt and send; also what TLS has to say itself. Raises OSError."""
         if data:
             self._ssl.write(data)
         await self._send_outgoing()
 
-    async def wait_writable(self) -> None:
-        """Wait until sending is likely not to block. Raises trio.BrokenResourceError."""
-        await self._stream.wait_send_all_might_not_block()
-
     async def send_eof(self) -> None:
-        """Say that nothing more comes, in TLS and in TCP. Raises trio.BrokenResourceError."""
+        """Say that nothing more comes, in TLS and in TCP. Raises OSError."""
         # It then wants the peer's close_notify, which may never come; ours is on its way.
         with suppress(ssl.SSLError):
             self._ssl.unwrap()
         await self._send_outgoing()
-        await self._stream.send_eof()
+        self._connection.shutdown(trio.socket.SHUT_WR)
 
     def close(self) -> None:
         """Close the socket at once."""
-        self._stream.socket.close()
+        self._connection.close()
 
-    def _drain(self) -> bytes | None:
-        """Decrypt all there is; None if more must be read first, empty at the end."""
+    def _drain(self) -> bytes:
+        """Decrypt all there is."""
+        read = self._ssl.read
         parts: list[bytes] = []
         try:
-            while part := self._ssl.read(_PLAIN_READ):
+            while part := read(_LONGEST_RECORD):
                 parts.append(part)
+            self._end(None)
         except ssl.SSLWantReadError:
-            return b"".join(parts) or None
-        except ssl.SSLError:
-            # close_notify, its absence, or an alert: what came before it still counts.
-            return b"".join(parts)
+            pass
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            self._end(None)
+        except ssl.SSLError as error:
+            self._end(error)
         return b"".join(parts)
 
+    def _end(self, error: OSError | None) -> None:
+        if not self._ended:
+            self._ended = True
+            self._error = error
+
     async def _send_outgoing(self) -> None:
-        data = self._outgoing.read()
-        if data:
-            await self._stream.send_all(data)
+        data = memoryview(self._outgoing.read())
+        while data:
+            data = data[await self._connection.send(data) :]

@@ -1,0 +1,178 @@
+"""One connection: how it is made, bytes in, bytes out, and how it ends."""
+
+import ssl
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Final, Generic, Protocol, TypeVar, cast, final
+
+import trio
+
+from apns_core import Connect, ConnectFailed, Endpoint, Sender
+from apns_core.tcp import set_options
+from apns_core.trust.tls import check_alpn
+from apns_trio.tls_stream import TlsStream
+
+__all__ = ["Link", "Owner"]
+
+T = TypeVar("T")
+
+
+class Owner(Protocol):
+    """What a link reports to. Of the last two exactly one is called, once: then it is gone."""
+
+    def tell(self, sender_input: Callable[..., None], *args: object) -> None:
+        """Give the sender an input."""
+        ...
+
+    def drain(self) -> None:
+        """Have the link flushed, now that it can take more."""
+        ...
+
+    def on_attempt_failed(self, link: "Link[Any]", error: Exception | None) -> None:
+        """No connection came of it; ``error`` is None if it was called off."""
+        ...
+
+    def on_lost(self, link: "Link[Any]", error: Exception | None) -> None:
+        """The connection stood and is gone; ``error`` is None if that was in order."""
+        ...
+
+
+@final
+class Link(Generic[T]):
+    """The only writer of its connection: no caller's cancellation reaches a write."""
+
+    def __init__(self, command: Connect, sender: Sender[T], owner: Owner) -> None:
+        self.connection_id = command.connection_id
+        self.endpoint: Final[Endpoint] = command.endpoint
+        self._deadline = command.deadline
+        self._sender = sender
+        self._owner = owner
+        # Nobody's but the client's to cancel: whoever waits is cancelled by what surrounds *them*.
+        self._scope = trio.CancelScope(shield=True)
+        self._stream: TlsStream | None = None
+        """None until the sender is told that the connection stands."""
+        self._outgoing = b""
+        self._writing = False
+        """Whether the writer is at work, or about to be."""
+        self._due = trio.Event()
+        self._heard = False
+        self._ended = False
+        """Whether nothing more is to be pulled."""
+        self._let_go = False
+        """Whether it ends because we want it to."""
+
+    @trio.lowlevel.enable_ki_protection
+    async def run(self, context: ssl.SSLContext) -> None:
+        """Make the connection, keep it until it ends, and report how it did."""
+        error: Exception | None = None
+        try:
+            with self._scope:
+                error = await self._live(context)
+        except Exception as failure:  # noqa: BLE001 - sorted by the owner
+            error = failure
+        if self._stream is None:
+            self._owner.on_attempt_failed(self, error)
+        else:
+            self._owner.on_lost(self, error)
+
+    def flush(self) -> None:
+        """Write what the sender has, unless there is enough on its way already."""
+        stream = self._stream
+        if stream is None or self._writing or self._ended:
+            return
+        self._outgoing = self._sender.data_to_send(self.connection_id)
+        if self._outgoing or stream.must_send:
+            self._write_soon()
+
+    def disconnect(self, deadline: float) -> None:
+        """Write what the sender still has, and close; by ``deadline`` at the latest."""
+        if self._stream is None:
+            self.abort()
+            return
+        # Nothing is encoded any more, and a farewell is short.
+        while data := self._sender.data_to_send(self.connection_id):
+            self._outgoing += data
+        self._let_go = self._ended = True
+        self._scope.deadline = deadline
+        self._write_soon()
+
+    def abort(self) -> None:
+        """Stop connecting, or cut the connection with whatever is still to be written."""
+        self._let_go = self._ended = True
+        self._scope.cancel()
+
+    # ── while it lives ──
+
+    async def _live(self, context: ssl.SSLContext) -> Exception | None:
+        """Return what ended it, None for an end in order. Raises what kept it from standing."""
+        with ExitStack() as stack:
+            try:
+                with trio.fail_at(self._deadline):
+                    plain = await _dial(self.endpoint)
+                    stream = TlsStream(plain, context, self.endpoint.host)
+                    stack.callback(stream.close)
+                    await stream.handshake()
+            except trio.TooSlowError:
+                raise TimeoutError from None
+            check_alpn(stream.alpn)
+            if self._let_go:  # called off in the very moment in which it stood
+                return None
+            self._stream = stream
+            self._owner.tell(self._sender.connected, self.connection_id)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, stream)
+                error = await self._read(stream)
+                nursery.cancel_scope.cancel()
+            return error
+
+    async def _read(self, stream: TlsStream) -> Exception | None:
+        error: Exception | None = None
+        try:
+            while data := await stream.receive():
+                self._heard = True
+                self._owner.tell(self._sender.receive_data, self.connection_id, data)
+        except OSError as failure:
+            error = failure
+        self._ended = True
+        if self._let_go:
+            return None
+        if not self._heard:
+            # TLS 1.3 tells a client that its certificate is refused only after the handshake, and
+            # the alert is often lost in the reset that follows it.
+            error = ConnectFailed(
+                "the server closed the connection before it said anything; "
+                "possibly it refuses the client certificate"
+            )
+        return error
+
+    async def _write(self, stream: TlsStream) -> None:
+        try:
+            while not self._ended or self._outgoing:
+                await self._due.wait()
+                self._due = trio.Event()
+                data, self._outgoing = self._outgoing, b""
+                await stream.send_all(data)
+                self._writing = False
+                self._owner.drain()
+            await stream.send_eof()
+        except OSError:
+            # The reader sees the end too, and tells the sender after what it has yet to read.
+            return
+
+    def _write_soon(self) -> None:
+        self._writing = True
+        self._due.set()
+
+
+async def _dial(endpoint: Endpoint) -> trio.SocketStream:
+    """Look up the name afresh, and race the addresses. Raises OSError, of all addresses."""
+    try:
+        stream = await trio.open_tcp_stream(endpoint.host, endpoint.port)
+    except OSError as error:
+        cause = cast("ExceptionGroup[OSError] | None", error.__cause__)
+        if not isinstance(cause, ExceptionGroup):
+            raise
+        errors = cause.exceptions
+        raise errors[0] if len(errors) == 1 else OSError("; ".join(map(str, errors))) from None
+    set_options(stream.socket)
+    return stream
