@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -58,7 +58,7 @@ async def _checked(main: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def nothing_left() -> AsyncIterator[None]:
+async def nothing_left() -> AsyncGenerator[None]:
     """Compare what the loop holds before and after."""
     loop = asyncio.get_running_loop()
     complaints: list[str] = []

@@ -2,13 +2,14 @@
 
 import ssl
 from collections.abc import Coroutine
+from random import Random
 from typing import Any
 
 from apns_asyncio import Client
 from apns_core import SenderConfig
-from apns_simulator import Simulator
+from apns_simulator import Simulator, SimulatorConfig
 from tests.apns_asyncio.harness import run
-from tests.apns_asyncio.virtual import Network, SimulatedPeer, VirtualLoop, simulator
+from tests.apns_asyncio.virtual import Network, SimulatedPeer, VirtualLoop
 
 __all__ = ["Scene"]
 
@@ -19,8 +20,13 @@ CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 class Scene:
     """Set up what is needed of it, then `run` a script, which enters the client."""
 
-    def __init__(self, *, resolution: float = 0.0, **config: Any) -> None:
-        self.simulator: Simulator = simulator(latency=0.01, max_concurrent_streams=10)
+    def __init__(self, *, resolution: float = 0.0, **config: Any) -> None:  # noqa: ANN401
+        self.simulator = Simulator(
+            SimulatorConfig(authentication="none", latency=0.01, max_concurrent_streams=10),
+            unix_time=1.7e9,
+            now=0.0,
+            rng=Random(1),
+        )
         self.network = Network(peer=self.simulated_peer)
         self.client = Client(ssl_context=CONTEXT, config=SenderConfig(**config))
         self._resolution = resolution

@@ -1,8 +1,9 @@
 """`Client` against a simulated APNs behind real TLS: what its users see."""
 
 import asyncio
+import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
 import pytest
 
@@ -13,6 +14,8 @@ from apns_core import (
     Cause,
     ClientClosed,
     Endpoint,
+    Notification,
+    Outcome,
     Reason,
     Rejected,
     SenderConfig,
@@ -23,13 +26,19 @@ from apns_simulator import SimulatorThread, Temper
 from tests.apns_asyncio.harness import device, device_tokens, notification, notifications, run
 
 
-def client_of(simulator: SimulatorThread, **config: int) -> Client:
+def client_of(simulator: SimulatorThread, max_queued: int = 1_000) -> Client:
     return Client(
         Endpoint(simulator.host, simulator.port),
         token_signer=simulator.provider_key,
         ssl_context=simulator.client_context(),
-        config=SenderConfig(**config),
+        config=SenderConfig(max_queued=max_queued),
     )
+
+
+async def until_processed(simulator: SimulatorThread) -> None:
+    """Wait for the first request that arrives."""
+    while not simulator.ledger().processed_count:  # noqa: ASYNC110 - it is another thread's
+        await asyncio.sleep(0.001)
 
 
 def test_one_notification(apns_simulator: SimulatorThread) -> None:
@@ -73,20 +82,20 @@ def test_many_sends_at_once_share_one_connection(apns_simulator: SimulatorThread
 @pytest.mark.parametrize("max_queued", [1, 7, 1_000])
 @pytest.mark.parametrize("kind", ["list", "generator", "async"])
 def test_many(apns_simulator: SimulatorThread, kind: str, max_queued: int) -> None:
-    async def slowly() -> AsyncIterator[object]:
+    async def slowly() -> AsyncIterator[Notification]:
         for each in notifications(60):
             yield each
             if each.device_token[-1] == "0":
                 await asyncio.sleep(0)
 
     async def main() -> None:
-        source = {
+        sources: dict[str, Iterable[Notification] | AsyncIterable[Notification]] = {
             "list": notifications(60),
             "generator": (each for each in notifications(60)),
             "async": slowly(),
-        }[kind]
+        }
         async with client_of(apns_simulator, max_queued=max_queued) as client:
-            paths = Counter([o.notification.path async for o in client.send_many(source)])
+            paths = Counter([o.notification.path async for o in client.send_many(sources[kind])])
         assert paths == {b"/3/device/" + token.encode(): 1 for token in device_tokens(60)}
 
     run(main())
@@ -95,14 +104,14 @@ def test_many(apns_simulator: SimulatorThread, kind: str, max_queued: int) -> No
 
 @pytest.mark.parametrize("empty", ["list", "async"])
 def test_none_at_all(apns_simulator: SimulatorThread, empty: str) -> None:
-    async def nothing() -> AsyncIterator[object]:
-        for each in ():
+    async def nothing() -> AsyncIterator[Notification]:
+        for each in notifications(0):
             yield each
 
     async def main() -> None:
         async with client_of(apns_simulator) as client:
-            source = [] if empty == "list" else nothing()
-            assert [outcome async for outcome in client.send_many(source)] == []
+            outcomes = client.send_many(notifications(0) if empty == "list" else nothing())
+            assert [outcome async for outcome in outcomes] == []
 
     run(main())
     assert apns_simulator.ledger().connections == []
@@ -192,17 +201,22 @@ def test_closing_waits_for_what_is_in_flight(apns_simulator: SimulatorThread) ->
 def test_leaving_by_an_exception_ends_everything(apns_simulator: SimulatorThread) -> None:
     apns_simulator.set_temper(Temper(silent_after=0))
 
+    one, two = notifications(2)
+    sends: list[asyncio.Task[Outcome[object]]] = []
+
+    async def session() -> None:
+        async with client_of(apns_simulator) as client:
+            sends.extend(asyncio.ensure_future(client.send(each)) for each in (one, two))
+            await until_processed(apns_simulator)
+            raise ZeroDivisionError
+
     async def main() -> None:
         with pytest.raises(ZeroDivisionError):
-            async with client_of(apns_simulator) as client:
-                first = asyncio.ensure_future(client.send(notification(1)))
-                second = asyncio.ensure_future(client.send(notification(2)))
-                while not apns_simulator.ledger().processed_count:
-                    await asyncio.sleep(0.001)
-                raise ZeroDivisionError
+            await session()
         # One stream until a request is accepted: so the second was never sent.
-        assert await first == Unknown(first.result().notification, None, Cause.CLOSED)
-        assert await second == Unprocessed(second.result().notification, None, Cause.CLOSED)
+        outcomes = [await send for send in sends]
+        assert outcomes[0] == Unknown(one, None, Cause.CLOSED)
+        assert outcomes[1] == Unprocessed(two, None, Cause.CLOSED)
 
     run(main())
 
@@ -213,8 +227,7 @@ def test_a_bound_on_closing(apns_simulator: SimulatorThread) -> None:
     async def main() -> None:
         async with client_of(apns_simulator) as client:
             send = asyncio.ensure_future(client.send(notification()))
-            while not apns_simulator.ledger().processed_count:
-                await asyncio.sleep(0.001)
+            await until_processed(apns_simulator)
             await client.aclose(timeout=0.01)
             outcome = await send
             assert isinstance(outcome, Unknown)
@@ -223,8 +236,6 @@ def test_a_bound_on_closing(apns_simulator: SimulatorThread) -> None:
 
 
 def test_tcp_does_not_wait_for_more(apns_simulator: SimulatorThread) -> None:
-    import socket
-
     async def main() -> None:
         async with client_of(apns_simulator) as client:
             await client.send(notification())

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ class Race:
         self.tried: list[tuple[float, str]] = []
         self._ends = ends
 
-    async def _connect(self, address: Any) -> None:
+    async def _connect(self, address: tuple[str, int]) -> None:
         self.tried.append((asyncio.get_running_loop().time(), address[0]))
         end = self._ends.get(address[0], float("inf"))
         if isinstance(end, Exception):
@@ -31,7 +32,7 @@ class Race:
             await never()
         await asyncio.sleep(end)
 
-    def run(self, main: Any) -> None:
+    def run(self, main: Coroutine[Any, Any, None]) -> None:
         run(main, loop_factory=lambda: VirtualLoop(self.network))
 
 

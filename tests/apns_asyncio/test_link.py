@@ -175,7 +175,7 @@ def test_lost_at_the_end_of_the_handshake() -> None:
             transport.close()
             loop.start_tls = start_tls  # type: ignore[method-assign]
 
-        loop.start_tls = lost  # type: ignore[assignment, method-assign]
+        loop.start_tls = lost  # type: ignore[method-assign]
         async with scene.client as client:
             assert isinstance(await client.send(notification()), Accepted)
             assert isinstance(client.last_error, ConnectionResetError)

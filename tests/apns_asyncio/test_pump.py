@@ -1,12 +1,13 @@
 """A bug in what is underneath hangs nobody; commands that come late harm nobody."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
+from typing import NoReturn
 
 import pytest
 
-from apns_core import Accepted, ClientClosed, Sender
+from apns_asyncio.pump import Pump
+from apns_core import Accepted, ClientClosed, Notification, Outcome, Sender
 from tests.apns_asyncio.harness import notification, notifications, turns
 from tests.apns_asyncio.scene import Scene
 from tests.apns_asyncio.virtual import never
@@ -16,8 +17,12 @@ class BugError(Exception):
     """What the tests put into the engine."""
 
 
-def break_down(*_: object, **__: object) -> Any:
+def break_down(*_: object, **__: object) -> NoReturn:
     raise BugError("payload")
+
+
+def ignore(*_: object) -> None:
+    """Hear no complaint."""
 
 
 BROKEN = [
@@ -46,10 +51,10 @@ def test_a_bug_in_the_engine(
     scene = Scene(max_queued=3)
     complaints: list[BaseException] = []
 
-    async def consume(source: Any) -> int:
-        return len([outcome async for outcome in source])
+    async def consume(outcomes: AsyncIterator[Outcome[object]]) -> int:
+        return len([outcome async for outcome in outcomes])
 
-    async def read(source: Any) -> Any:
+    async def read(source: Iterable[Notification]) -> AsyncIterator[Notification]:
         for each in source:
             await asyncio.sleep(0)
             yield each
@@ -58,17 +63,23 @@ def test_a_bug_in_the_engine(
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: complaints.append(context["exception"]))
         async with scene.client as client:
-            callers = [asyncio.ensure_future(client.send(each)) for each in notifications(10)]
+            sends = [asyncio.ensure_future(client.send(each)) for each in notifications(10)]
             many = notifications(50)
-            callers.append(asyncio.ensure_future(consume(client.send_many(many))))  # type: ignore[arg-type]
-            callers.append(asyncio.ensure_future(consume(client.send_many(read(many)))))  # type: ignore[arg-type]
+            batches = [
+                asyncio.ensure_future(consume(client.send_many(many))),
+                asyncio.ensure_future(consume(client.send_many(read(many)))),
+            ]
             await asyncio.sleep(at)
             monkeypatch.setattr(Sender, method, break_down)
             if method == "receive_eof":
                 scene.network.transports[0].end()
             if method == "close":
                 await client.aclose()
-            ends = await asyncio.wait_for(asyncio.gather(*callers, return_exceptions=True), 40.0)
+            async with asyncio.timeout(40.0):
+                ends: list[object] = [
+                    *await asyncio.gather(*sends, return_exceptions=True),
+                    *await asyncio.gather(*batches, return_exceptions=True),
+                ]
             for end in ends:
                 assert isinstance(end, ClientClosed | Accepted | int | BugError)
             assert any(isinstance(end, ClientClosed | BugError) for end in ends)
@@ -106,7 +117,7 @@ def test_cancelled_in_the_turn_of_a_bug(monkeypatch: pytest.MonkeyPatch) -> None
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda *_: None)
+        loop.set_exception_handler(ignore)
         async with scene.client as client:
             send = asyncio.ensure_future(client.send(notification()))
             await turns(3)
@@ -126,10 +137,13 @@ def test_one_pump_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with scene.client as client:
             pump = client._open()
-            original: Callable[[], None] = pump._drain
-            monkeypatch.setattr(
-                type(pump), "_drain", lambda _: (turns_pumped.append(1.0), original())
-            )
+            original = pump._drain
+
+            def drain(_: Pump) -> None:
+                turns_pumped.append(asyncio.get_running_loop().time())
+                original()
+
+            monkeypatch.setattr(Pump, "_drain", drain)
             await client.send(notification())
             turns_pumped.clear()
             sends = [asyncio.ensure_future(client.send(each)) for each in notifications(50)]

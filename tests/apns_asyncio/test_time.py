@@ -1,10 +1,12 @@
 """Deadlines, timers and clocks, on a clock of their own."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from apns_asyncio.pump import Pump
 from apns_core import Accepted, Cause, Sender, Unknown, Unprocessed
 from apns_simulator import Temper
 from tests.apns_asyncio.harness import notification
@@ -15,7 +17,7 @@ from tests.apns_asyncio.virtual import never
 def count_timeouts(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Note each call of `Sender.handle_timeout`."""
     calls: list[float] = []
-    original = Sender.handle_timeout
+    original: Callable[[Sender[Any], float], None] = getattr(Sender, "handle_timeout")  # noqa: B009
 
     def handle_timeout(self: Sender[Any], now: float) -> None:
         calls.append(now)
@@ -124,7 +126,12 @@ def test_time_does_not_run_backwards_after_an_early_timer(monkeypatch: pytest.Mo
             pump = client._open()
             times: list[float] = []
             original = pump.now
-            monkeypatch.setattr(type(pump), "now", lambda _: times.append(original()) or times[-1])
+
+            def now(_: Pump) -> float:
+                times.append(original())
+                return times[-1]
+
+            monkeypatch.setattr(Pump, "now", now)
             await client.send(notification())
             assert asyncio.get_running_loop().time() < 30.0 <= times[-1]
             await client.aclose()

@@ -1,10 +1,11 @@
 """Real TLS: how it may fail, and that each failure is told, does no harm and costs one attempt."""
 
 import asyncio
-import datetime
+import datetime as dt
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ from tests.apns_asyncio.tls_server import (
 )
 
 
-def client_of(server: ScriptedServer, **config: Any) -> Client:
+def client_of(server: ScriptedServer, **config: Any) -> Client:  # noqa: ANN401
     return Client(
         Endpoint("127.0.0.1", server.port),
         ssl_context=server.client_context(),
@@ -127,7 +128,7 @@ def test_a_server_that_does_not_choose_http2_is_sent_nothing(alpn: tuple[str, ..
 
 def expired() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    then = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    then = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     CA.issue_cert("127.0.0.1", not_after=then).configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     return context
 
@@ -141,15 +142,15 @@ def of_an_unknown_authority() -> ssl.SSLContext:
 def self_signed(folder: str) -> ssl.SSLContext:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
     path = f"{folder}/self-signed.pem"
@@ -176,12 +177,13 @@ def self_signed(folder: str) -> ssl.SSLContext:
 def test_a_server_that_is_not_to_be_trusted(
     fault: str, text: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    context = {
+    makers: dict[str, Callable[[], ssl.SSLContext]] = {
         "expired": expired,
         "wrong host": lambda: server_context("192.0.2.1"),
         "unknown authority": of_an_unknown_authority,
         "self-signed": lambda: self_signed(str(tmp_path_factory.mktemp("tls"))),
-    }[fault]()
+    }
+    context = makers[fault]()
 
     async def main() -> None:
         received: list[bytes] = []

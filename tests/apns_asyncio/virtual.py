@@ -9,10 +9,9 @@ import selectors
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from random import Random
-from typing import Any, cast
+from typing import Any
 
-from apns_simulator import SimulatedConnection, Simulator, SimulatorConfig
+from apns_simulator import SimulatedConnection, Simulator
 
 __all__ = ["Network", "Peer", "SilentPeer", "SimulatedPeer", "VirtualLoop", "never"]
 
@@ -108,16 +107,10 @@ class Network:
     alpn: str | None = "h2"
     early: bytes = b""
     """What the server says with the last bytes of its handshake."""
-    connects: list[float] = field(default_factory=list)
+    connects: list[float] = field(default_factory=list[float])
     """When `sock_connect` was called."""
-    peers: list[Any] = field(default_factory=list)
-    transports: list["MemoryTransport"] = field(default_factory=list)
-
-
-def simulator(**options: Any) -> Simulator:
-    """Make a simulator that begins when a `VirtualLoop` does, and wants no provider token."""
-    config = SimulatorConfig(**{"authentication": "none", **options})
-    return Simulator(config, unix_time=1.7e9, now=0.0, rng=Random(1))
+    peers: list[Any] = field(default_factory=list[Any])
+    transports: list["MemoryTransport"] = field(default_factory=lambda: list[MemoryTransport]())  # noqa: PLW0108 - defined below
 
 
 class MemoryTransport(asyncio.Transport):
@@ -137,7 +130,7 @@ class MemoryTransport(asyncio.Transport):
         self.written = bytearray()
         self.plain: socket.socket | None = None
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
+    def get_extra_info(self, name: str, default: object = None) -> object:
         return self if name == "ssl_object" else default
 
     def selected_alpn_protocol(self) -> str | None:
@@ -169,13 +162,17 @@ class MemoryTransport(asyncio.Transport):
 
     def feed(self, data: bytes) -> None:
         """Have the client read this in the next turn."""
-        self._loop.call_soon(lambda: self.lost or self.protocol.data_received(data))
+        self._loop.call_soon(self._read, data)
 
     def end(self, error: Exception | None = None) -> None:
         """Close from the other side: in order, or with an error."""
         if error is None:
             self._loop.call_soon(self.protocol.eof_received)
         self._loop.call_soon(self._lose, error)
+
+    def _read(self, data: bytes) -> None:
+        if not self.lost:
+            self.protocol.data_received(data)
 
     def _lose(self, error: Exception | None) -> None:
         if not self.lost:
@@ -214,16 +211,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.clock
 
-    async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:  # type: ignore[override]
+    async def getaddrinfo(self, host: object, port: object, **_: object) -> Any:  # noqa: ANN401
         await self.network.look_up(host, port)
         kind = socket.SOCK_STREAM
         return [(family, kind, 0, "", address) for family, address in self.network.addresses]
 
-    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+    async def sock_connect(self, sock: socket.socket, address: object) -> None:
+        del sock
         self.network.connects.append(self.time())
         await self.network.connect(address)
 
-    async def create_connection(self, protocol_factory: Any, *, sock: Any) -> Any:  # type: ignore[override]
+    async def create_connection(  # type: ignore[override]
+        self, protocol_factory: Callable[[], asyncio.Protocol], *, sock: socket.socket
+    ) -> tuple["MemoryTransport", asyncio.Protocol]:
         protocol = protocol_factory()
         transport = MemoryTransport(self, protocol)
         transport.plain = sock
@@ -234,8 +234,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             raise
         return transport, protocol
 
-    async def start_tls(self, transport: Any, protocol: Any, *_: Any, **__: Any) -> Any:
-        plain = cast("MemoryTransport", transport)
+    async def start_tls(  # type: ignore[override]
+        self, plain: "MemoryTransport", protocol: asyncio.Protocol, *_: object, **__: object
+    ) -> "MemoryTransport":
         network = self.network
         try:
             await network.handshake()
