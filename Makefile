@@ -9,6 +9,7 @@ READY  := $(VENV)/.ready
 help:
 	@echo "make demo    send 10,000 notifications to a simulated APNs over TLS and check every outcome"
 	@echo "make test    run the whole test-suite, with branch coverage of apns_core"
+	@echo "make simulate  live through 500 simulated worlds (SEEDS=500), each to be replayed by its seed"
 	@echo "make check   ruff (lint and format), mypy strict, pyright strict"
 	@echo "make mutants  make deliberate mistakes one by one, and see the tests notice each"
 	@echo "make format  let ruff rewrite the files"
@@ -28,6 +29,10 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report --include='src/apns_core/*' --fail-under=95
+
+SEEDS ?= 500
+simulate: $(READY)
+	$(BIN)/python -m tests.simulation --seeds 0-$$(($(SEEDS) - 1)) --jobs 2
 
 check: $(READY)
 	$(BIN)/ruff check .
