@@ -43,7 +43,7 @@ def killed(mutant: Mutant | None, tests: tuple[str, ...]) -> tuple[bool, str]:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no"),
-                *("-p", "no:cacheprovider", "-p", "no:faulthandler"),
+                *("-p", "no:cacheprovider"),
                 *tests,
             ],
             cwd=ROOT,

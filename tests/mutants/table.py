@@ -73,7 +73,7 @@ MUTANTS: Final = (
         "apns_core/connection.py",
         "refused = ticket.error_code == ErrorCode.REFUSED_STREAM",
         "refused = True",
-        (f"{_CORE}/test_connection_ending.py",),
+        (f"{_CORE}/test_connection_limits.py",),
     ),
     Mutant(
         "headers: not decoded on a stream that is gone",
