@@ -75,6 +75,8 @@ class Pump:
         self._line: OrderedDict[Caller, None] = OrderedDict()
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
+        self._due = now
+        """When it was set for; not every loop's handle can tell."""
         self._latest = now
         self._closing = False
         self._bug: Exception | None = None
@@ -262,24 +264,23 @@ class Pump:
             )
             self.sender.signing_failed(self.now())
 
-    def _set_timer(self, when: float | None) -> None:
-        timer = self._timer
-        if timer is not None:
-            if when is not None and timer.when() <= when:
+    def _set_timer(self, due: float | None) -> None:
+        if self._timer is not None:
+            if due is not None and self._due <= due:
                 # Optimisation (benchmark: send_many): deadlines recede with every outcome; a timer
                 # that comes early finds nothing due and is set anew.
                 return
-            timer.cancel()
+            self._timer.cancel()
             self._timer = None
-        if when is not None:
-            self._timer = self.loop.call_at(when, self._on_timer)
+        if due is not None:
+            self._due = due
+            self._timer = self.loop.call_at(due, self._on_timer)
 
     def _on_timer(self) -> None:
-        assert self._timer is not None  # noqa: S101 - it is this one
-        # A loop may call a timer early, by the resolution of its clock: it is time nevertheless,
-        # or the same timer would be set again and again until it is.
-        self._latest = max(self._latest, self._timer.when())
         self._timer = None
+        # A loop may call a timer early, by the resolution of its clock. It is time nevertheless, or
+        # the same timer would be set again and again until it is.
+        self._latest = max(self._latest, self._due)
         self.tell(self.sender.handle_timeout)
 
     def _report(self, what: str, error: Exception) -> None:
