@@ -14,11 +14,11 @@ __all__ = ["DEFAULT_SENDER_CONFIG", "SenderConfig"]
 class SenderConfig:
     """How a sender behaves; the defaults suit APNs. Times are seconds."""
 
-    max_queued: int = 1_000
-    """Notifications that may wait to be encoded; then `Sender.room` is 0. As many again as one
-    connection may have in flight: enough never to run dry, little enough to wait in."""
-    max_connections: int = 1
-    """Connections that may be in use at once."""
+    max_queued: int = 256
+    """Notifications that may wait to be encoded; then `Sender.room` is 0. Enough for a write of
+    64 KiB, so that no connection runs dry; little enough to wait in."""
+    max_connections: int = 8
+    """Connections that may be in use at once. One does for most: see ``scale_after``."""
     connect_timeout: float = 20.0
     """For name, TCP and TLS together."""
     disconnect_timeout: float = 3.0

@@ -1,12 +1,13 @@
 """Servers that stop answering: mute ones, black holes, and how soon others take over."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from apns_core import Accepted, ConnectionConfig, SenderConfig, Unknown
+from apns_core import Accepted, ConnectionConfig, Unknown
 from apns_simulator import SettingsChange, SimulatorConfig, Temper
-from tests.apns_core.world import START, Submitted, World
+from tests.apns_core.world import ONE, START, Submitted, World
 
 
 def submit_ten_a_second(world: World, seconds: float) -> None:
@@ -84,7 +85,7 @@ def test_of_a_black_hole_nobody_takes_leave() -> None:
 
 
 def test_clocks_are_configured() -> None:
-    config = SenderConfig(connection=ConnectionConfig(stall_after=2.0, drain_timeout=3.0))
+    config = replace(ONE, connection=ConnectionConfig(stall_after=2.0, drain_timeout=3.0))
     world = World(config=config, temper=Temper(silent_after=1, first_connections=1))
     world.submit(1)
     world.run()

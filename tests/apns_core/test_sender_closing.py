@@ -1,10 +1,12 @@
 """How a sender ends: in its own time, by a deadline, or at once."""
 
+from dataclasses import replace
+
 import pytest
 
-from apns_core import Cause, Disconnect, SenderConfig
+from apns_core import Cause, Disconnect
 from apns_simulator import SimulatorConfig, Temper
-from tests.apns_core.world import START, Network, World
+from tests.apns_core.world import ONE, START, Network, World
 
 SLOW = SimulatorConfig(authentication="none", max_concurrent_streams=10, latency=1.0)
 
@@ -145,7 +147,7 @@ def test_ending_twice_is_ending_once() -> None:
 
 def test_an_idle_sender_closes_its_connections() -> None:
     world = World(
-        apns=SLOW, config=SenderConfig(max_connections=3, max_queued=100, scale_after=0.1)
+        apns=SLOW, config=replace(ONE, max_connections=3, max_queued=100, scale_after=0.1)
     )
     world.submit(100)
     world.run()

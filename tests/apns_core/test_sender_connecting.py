@@ -1,5 +1,6 @@
 """When a sender connects, and when it does not: demand, backoff, GOAWAY, several connections."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -13,11 +14,10 @@ from apns_core import (
     Notification,
     Reason,
     Sender,
-    SenderConfig,
 )
 from apns_core.accounting import ConnectionState
 from apns_simulator import GoAway, Rejection, SimulatorConfig, Temper
-from tests.apns_core.world import ROUTE, START, Network, World, device_token
+from tests.apns_core.world import ONE, ROUTE, START, Network, World, device_token
 
 NO_TOKENS = SimulatorConfig(authentication="none")
 
@@ -165,7 +165,7 @@ def test_a_goaway_before_the_answers_costs_no_wait() -> None:
 
 def test_the_floor_lies_between_any_two_connects() -> None:
     temper = Temper(goaway_after=1, goaway_frames=(GoAway(2**31 - 1), GoAway(1)))
-    world = World(temper=temper, config=SenderConfig(connect_floor=5.0))
+    world = World(temper=temper, config=replace(ONE, connect_floor=5.0))
     world.submit(4)
     world.finish()
     assert [after - before for before, after in pairwise(world.connect_times)] == [5.0] * 3
@@ -215,7 +215,7 @@ def test_a_fatal_reason_names_itself_for_what_it_throws_back() -> None:
 
 def test_a_fatal_reason_reaches_what_waits_to_be_tried_again_and_what_connects() -> None:
     world = World(
-        config=SenderConfig(max_connections=2),
+        config=replace(ONE, max_connections=2),
         apns=SimulatorConfig(authentication="none", max_concurrent_streams=1),
     )
     world.connects = lambda number: "ok" if number == 1 else "hangs"
@@ -282,7 +282,7 @@ def test_after_a_fatal_reason_an_answer_is_the_last_word() -> None:
 
 def narrow(**changes: object) -> World:
     """Make a world where each connection carries ten notifications a second."""
-    config = SenderConfig(max_connections=4, max_queued=2_000, **changes)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    config = replace(ONE, max_connections=4, max_queued=2_000, **changes)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     apns = SimulatorConfig(authentication="none", max_concurrent_streams=5, latency=0.46)
     return World(config=config, apns=apns)
 
@@ -302,7 +302,7 @@ def test_more_connections_are_made_where_work_waits_on_capacity() -> None:
 
 def test_more_connections_are_made_where_work_waits_on_the_window() -> None:
     world = World(
-        config=SenderConfig(max_connections=3, max_queued=2_000),
+        config=replace(ONE, max_connections=3, max_queued=2_000),
         network=Network(latency=0.2),
     )
     world.submit(1_000, payload=b'{"aps":"' + b"x" * 4_000 + b'"}')
@@ -334,7 +334,7 @@ def test_none_is_made_while_one_warms_up() -> None:
 
 def test_the_wait_for_the_first_connection_is_no_reason_for_a_second() -> None:
     world = World(
-        config=SenderConfig(max_connections=4),
+        config=replace(ONE, max_connections=4),
         apns=SimulatorConfig(authentication="none", max_concurrent_streams=50),
         network=Network(latency=1.0),
     )
@@ -377,7 +377,7 @@ def test_surplus_connections_are_closed_and_one_is_kept() -> None:
 
 def test_a_surplus_connection_that_was_never_of_use_is_no_failure() -> None:
     world = World(
-        config=SenderConfig(max_connections=2, surplus_after=50.0),
+        config=replace(ONE, max_connections=2, surplus_after=50.0),
         apns=SimulatorConfig(authentication="none", max_concurrent_streams=5, latency=0.6),
         network=Network(latency=0.4),
     )
@@ -398,7 +398,7 @@ def test_a_surplus_connection_that_was_never_of_use_is_no_failure() -> None:
 def test_the_floor_lies_between_connections_that_work_asks_for() -> None:
     # With a certificate a connection is open, and blocked, before anything is answered.
     world = World(
-        config=SenderConfig(max_connections=4, scale_after=0.0, connect_floor=5.0),
+        config=replace(ONE, max_connections=4, scale_after=0.0, connect_floor=5.0),
         apns=SimulatorConfig(authentication="none", max_concurrent_streams=5, latency=4.0),
         token_authentication=False,
     )
@@ -470,7 +470,7 @@ def test_before_it_is_connected_there_is_nothing_to_send_and_nothing_to_read() -
 
 
 def test_a_ready_connection_is_told_of_no_time_that_has_passed() -> None:
-    world = World(config=SenderConfig(connection=ConnectionConfig(idle_ping_after=None)))
+    world = World(config=replace(ONE, connection=ConnectionConfig(idle_ping_after=None)))
     world.submit(1)
     world.run()
     assert world.sender.poll_timeout() is None

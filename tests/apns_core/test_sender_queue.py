@@ -1,6 +1,7 @@
 """What waits in a sender: bounds, order, cancelling, deadlines, and what waiting costs."""
 
 import sys
+from dataclasses import replace
 from types import FrameType
 
 import pytest
@@ -14,12 +15,11 @@ from apns_core import (
     InvalidField,
     Notification,
     QueueFull,
-    SenderConfig,
     Unprocessed,
 )
 from apns_core.connection import Connection
 from apns_simulator import GoAway, SettingsChange, SimulatorConfig, Temper
-from tests.apns_core.world import PAYLOAD, ROUTE, World, device_token
+from tests.apns_core.world import ONE, PAYLOAD, ROUTE, World, device_token
 
 NARROW = SimulatorConfig(authentication="none", max_concurrent_streams=1)
 
@@ -32,7 +32,7 @@ def notification(number: int = 0) -> Notification:
 
 
 def test_the_queue_is_bounded_and_its_room_comes_back() -> None:
-    world = World(config=SenderConfig(max_queued=10))
+    world = World(config=replace(ONE, max_queued=10))
     assert world.sender.room == 10
     world.submit(10)
     assert (world.sender.room, world.sender.queued) == (0, 10)
@@ -46,7 +46,7 @@ def test_the_queue_is_bounded_and_its_room_comes_back() -> None:
 
 
 def test_what_is_in_flight_takes_no_room() -> None:
-    world = World(config=SenderConfig(max_queued=10), temper=Temper(silent_after=1))
+    world = World(config=replace(ONE, max_queued=10), temper=Temper(silent_after=1))
     world.submit(1)
     world.run()
     world.submit(10)
@@ -54,7 +54,7 @@ def test_what_is_in_flight_takes_no_room() -> None:
 
 
 def test_room_is_never_negative_when_what_was_in_flight_comes_back() -> None:
-    world = World(config=SenderConfig(max_queued=10))
+    world = World(config=replace(ONE, max_queued=10))
     world.submit(1)
     world.run()
     (link,) = world.live_links
@@ -282,7 +282,7 @@ def test_at_the_deadline_an_answered_attempt_decides() -> None:
 
 
 def test_the_deadline_is_the_configured_one() -> None:
-    config = SenderConfig(connection=ConnectionConfig(request_timeout=2.5))
+    config = replace(ONE, connection=ConnectionConfig(request_timeout=2.5))
     world = World(config=config)
     world.connects = lambda _: "hangs"
     world.submit(1)
@@ -298,7 +298,7 @@ def test_the_deadline_is_the_configured_one() -> None:
 def calls_of_an_answer(queued: int) -> int:
     """Count the Python calls that one response costs with so many in the queue."""
     world = World(
-        config=SenderConfig(max_queued=5_000),
+        config=replace(ONE, max_queued=5_000),
         apns=SimulatorConfig(authentication="none", max_concurrent_streams=1),
     )
     world.submit(queued + 2)
@@ -324,7 +324,7 @@ def test_an_input_costs_the_same_however_many_are_queued() -> None:
 
 
 def test_one_that_waits_does_not_keep_those_that_have_ended() -> None:
-    world = World(config=SenderConfig(max_queued=10_000))
+    world = World(config=replace(ONE, max_queued=10_000))
     world.connects = lambda _: "hangs"
     tickets = world.submit(5_000)
     for ticket in tickets[1:]:

@@ -1,6 +1,7 @@
 """What is sent again, how often and when; and what is not."""
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -11,11 +12,10 @@ from apns_core import (
     Notification,
     OnUnknown,
     Rejected,
-    SenderConfig,
     Unknown,
 )
 from apns_simulator import GoAway, Rejection, SettingsChange, SimulatorConfig, Temper
-from tests.apns_core.world import PAYLOAD, ROUTE, Network, World, device_token
+from tests.apns_core.world import ONE, PAYLOAD, ROUTE, Network, World, device_token
 
 LOSES_THE_FIRST = Temper(close_after_requests=1, first_connections=1)
 
@@ -108,7 +108,7 @@ def test_lost_before_the_whole_request_was_sent_it_is_sent_again() -> None:
 
 
 def test_no_attempt_begins_at_its_deadline() -> None:
-    config = SenderConfig(connection=ConnectionConfig(request_timeout=0.5))
+    config = replace(ONE, connection=ConnectionConfig(request_timeout=0.5))
     world = World(config=config, temper=Temper(refuse_every=1))
     world.submit(10)
     world.finish()
@@ -147,7 +147,7 @@ def test_lost_after_the_whole_request_was_sent_it_is_never_sent_again() -> None:
 
 
 def test_it_is_sent_again_where_the_caller_wants_that() -> None:
-    world = World(temper=LOSES_THE_FIRST, config=SenderConfig(on_unknown=OnUnknown.RESEND))
+    world = World(temper=LOSES_THE_FIRST, config=replace(ONE, on_unknown=OnUnknown.RESEND))
     world.submit(1)
     world.finish()
     assert world.tally() == {"accepted": 1}
@@ -161,7 +161,7 @@ def test_it_is_sent_again_where_the_caller_wants_that() -> None:
 def test_it_is_sent_again_where_a_duplicate_would_replace_it(
     collapse_id: str | None, attempts: int, outcome: str
 ) -> None:
-    config = SenderConfig(on_unknown=OnUnknown.RESEND_IF_COLLAPSIBLE)
+    config = replace(ONE, on_unknown=OnUnknown.RESEND_IF_COLLAPSIBLE)
     world = World(temper=LOSES_THE_FIRST, config=config)
     world.submit(1, collapse_id=collapse_id)
     world.finish()
@@ -171,7 +171,7 @@ def test_it_is_sent_again_where_a_duplicate_would_replace_it(
 
 def test_it_is_sent_three_times_at_most() -> None:
     world = World(
-        temper=Temper(close_after_requests=1), config=SenderConfig(on_unknown=OnUnknown.RESEND)
+        temper=Temper(close_after_requests=1), config=replace(ONE, on_unknown=OnUnknown.RESEND)
     )
     world.submit(1)
     world.finish()
@@ -181,7 +181,7 @@ def test_it_is_sent_three_times_at_most() -> None:
 
 @pytest.mark.parametrize("end", ["refused", "deadline", "close", "abort", "fatal"])
 def test_sent_again_in_vain_it_is_as_unknown_as_before(end: str) -> None:
-    world = World(temper=LOSES_THE_FIRST, config=SenderConfig(on_unknown=OnUnknown.RESEND))
+    world = World(temper=LOSES_THE_FIRST, config=replace(ONE, on_unknown=OnUnknown.RESEND))
     if end in {"deadline", "close", "abort"}:
         world.connects = lambda number: "ok" if number == 1 else "hangs"
     world.submit(1)
@@ -206,7 +206,7 @@ def test_sent_again_in_vain_it_is_as_unknown_as_before(end: str) -> None:
 
 
 def test_cancelled_while_it_waits_to_be_sent_again_it_leaves_nothing_behind() -> None:
-    world = World(temper=LOSES_THE_FIRST, config=SenderConfig(on_unknown=OnUnknown.RESEND))
+    world = World(temper=LOSES_THE_FIRST, config=replace(ONE, on_unknown=OnUnknown.RESEND))
     first, second = world.submit(2)
     world.run(0.15)
     assert first.attempts == 1
@@ -218,7 +218,7 @@ def test_cancelled_while_it_waits_to_be_sent_again_it_leaves_nothing_behind() ->
 
 
 def test_withdrawn_while_it_waits_to_be_sent_again_it_leaves_nothing_behind() -> None:
-    world = World(temper=LOSES_THE_FIRST, config=SenderConfig(on_unknown=OnUnknown.RESEND))
+    world = World(temper=LOSES_THE_FIRST, config=replace(ONE, on_unknown=OnUnknown.RESEND))
     (ticket,) = world.submit(1)
     world.run(0.15)
     world.sender.withdraw(ticket.tag, world.now)

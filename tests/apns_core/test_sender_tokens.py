@@ -1,13 +1,14 @@
 """Provider tokens: signed when due, shared by the connections, replaced when refused."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
 import pytest
 
-from apns_core import Sender, SenderConfig, SignToken
+from apns_core import Sender, SignToken
 from apns_simulator import SimulatorConfig, Temper
-from tests.apns_core.world import ENDPOINT, START, World, token_authority
+from tests.apns_core.world import ENDPOINT, ONE, START, World, token_authority
 
 HOUR = 3_600.0
 KEY, APNS = token_authority()
@@ -70,7 +71,7 @@ def test_nor_where_connections_come_and_go_at_any_age_of_it(seed: int) -> None:
         apns=SimulatorConfig(trusted_keys=APNS.trusted_keys, max_concurrent_streams=2, latency=2.0),
         key=KEY,
         seed=seed,
-        config=SenderConfig(max_connections=3, surplus_after=1_000.0),
+        config=replace(ONE, max_connections=3, surplus_after=1_000.0),
     )
     submit_every(world, 150.0, 8 * HOUR, count=8)
 
@@ -120,7 +121,7 @@ def test_a_full_connection_of_expired_tokens_loses_nothing() -> None:
 def test_every_connection_that_used_a_refused_token_is_let_go() -> None:
     world = World(
         apns=SimulatorConfig(authentication="none", max_concurrent_streams=2, latency=0.5),
-        config=SenderConfig(max_connections=2),
+        config=replace(ONE, max_connections=2),
     )
     world.submit(20)
     world.run()
@@ -172,7 +173,7 @@ def test_without_a_token_what_is_queued_ends_at_its_deadline() -> None:
 
 
 def test_a_slow_signer_holds_up_and_does_no_harm() -> None:
-    world = World(apns=APNS, key=KEY, config=SenderConfig(max_connections=4))
+    world = World(apns=APNS, key=KEY, config=replace(ONE, max_connections=4))
     world.sign_latency = 20.0
     world.submit(1_000)
     world.finish()
@@ -203,7 +204,7 @@ def test_after_a_key_was_revoked_all_connections_are_new_and_nothing_is_lost() -
             latency=0.5,
         ),
         key=KEY,
-        config=SenderConfig(max_connections=2),
+        config=replace(ONE, max_connections=2),
     )
     world.submit(60)
     world.run(3.0)

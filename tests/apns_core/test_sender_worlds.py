@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from apns_core import ConnectionConfig, OnUnknown, SenderConfig, Unprocessed
+from apns_core import ConnectionConfig, OnUnknown, Unprocessed
 from apns_simulator import (
     GRACEFUL_GOAWAY,
     GoAway,
@@ -14,7 +14,7 @@ from apns_simulator import (
     SimulatorConfig,
     Temper,
 )
-from tests.apns_core.world import Network, World, describe, device_token, token_authority
+from tests.apns_core.world import ONE, Network, World, describe, device_token, token_authority
 
 KEY, APNS = token_authority()
 
@@ -66,7 +66,8 @@ def random_world(seed: int) -> World:
         seed=seed,
         key=KEY if tokens else None,
         token_authentication=tokens or rng.random() < 0.7,
-        config=SenderConfig(
+        config=replace(
+            ONE,
             max_queued=rng.choice((3, 20, 100)),
             max_connections=rng.choice((1, 1, 2, 4)),
             scale_after=rng.choice((0.0, 0.1, 0.5)),

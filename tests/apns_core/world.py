@@ -46,6 +46,8 @@ from apns_simulator import (
 ENDPOINT: Final = Endpoint("apns.test")
 ROUTE: Final = Route("com.example.app")
 PAYLOAD: Final = b'{"aps":{"alert":"Hello"}}'
+ONE: Final = SenderConfig(max_connections=1, max_queued=1_000)
+"""One connection at a time, and room for a thousand: what most tests are about."""
 UNIX_TIME: Final = 1_800_000_000.0
 START: Final = 1_000.0
 """Where the monotonic clock stands at first; not 0, which would hide a forgotten addition."""
@@ -179,7 +181,7 @@ class World:
         """``key``: sign real tokens, which the simulator verifies; else it looks at none."""
         self.rng = Random(seed)
         self.now = START
-        self.config = config or SenderConfig()
+        self.config = config or ONE
         self.network = network or Network()
         self.sender: Sender[int] = Sender(
             ENDPOINT,
