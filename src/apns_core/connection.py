@@ -152,8 +152,8 @@ class Connection(Generic[T]):
         """Notifications encoded and unanswered."""
         self.provider_token: ProviderToken | None = None
         self.token_first_used_at: float | None = None
-        """When a request first carried `provider_token` here; monotonic seconds. Of no meaning where
-        certificates are used."""
+        """When a request first carried `provider_token` here; monotonic seconds. It means nothing
+        where certificates are used."""
         self.responses = 0
         """How many requests have been answered with a status."""
         self.blocked = False
