@@ -28,7 +28,10 @@ class Answer:
     def admit(self) -> bool:
         """Submit, and take the room that there is for one."""
         if not self.future.done():  # else cancelled, and about to leave
-            self._ticket = self._pump.sender.submit(self._notification, self, self._pump.now())
+            try:
+                self._ticket = self._pump.sender.submit(self._notification, self, self._pump.now())
+            except Exception as error:  # noqa: BLE001 - the caller's, and nobody else's
+                self._fail(error)
         return True
 
     def deliver(self, outcome: Outcome[object]) -> None:
@@ -45,15 +48,18 @@ class Answer:
 
     def fail(self) -> None:
         """End without an outcome."""
-        if not self.future.done():
-            self.future.set_exception(self._pump.closed_error())
-            # Mark it as retrieved: who is cancelled in this very turn does not come for it.
-            self.future.exception()
+        self._fail(self._pump.closed_error())
 
     def withdraw(self) -> None:
         """Cancel what was submitted."""
         if self._ticket is not None:
             self._pump.tell(self._pump.sender.cancel, self._ticket)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+            # Mark it as retrieved: who is cancelled in this very turn does not come for it.
+            self.future.exception()
 
 
 @final

@@ -36,16 +36,20 @@ class Owner(Protocol):
 
 @final
 class Link(asyncio.Protocol, Generic[T]):
-    """The only writer of its transport: no caller's cancellation reaches a write."""
+    """The only writer of its transport: no caller's cancellation reaches a write.
 
-    def __init__(self, command: Connect, sender: Sender[T], owner: Owner) -> None:
+    Begins to connect when it is made.
+    """
+
+    def __init__(
+        self, command: Connect, context: ssl.SSLContext, sender: Sender[T], owner: Owner
+    ) -> None:
         self.connection_id = command.connection_id
         self.endpoint: Final[Endpoint] = command.endpoint
         self._deadline = command.deadline
         self._sender = sender
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._attempt: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         """None until the sender is told that the connection stands."""
         self._early: list[bytes] = []
@@ -57,9 +61,6 @@ class Link(asyncio.Protocol, Generic[T]):
         self._let_go = False
         """Whether it ends because we want it to."""
         self._cut: asyncio.TimerHandle | None = None
-
-    def connect(self, context: ssl.SSLContext) -> None:
-        """Begin."""
         self._attempt = self._loop.create_task(self._connect(context))
         # Not in the task itself: one that is cancelled at once never runs.
         self._attempt.add_done_callback(self._on_attempt_end)
@@ -90,7 +91,7 @@ class Link(asyncio.Protocol, Generic[T]):
         self._let_go = self._ended = True
         if self._transport is not None:
             self._transport.abort()
-        elif self._attempt is not None:
+        else:
             self._attempt.cancel()
 
     # ── called by the event loop ──

@@ -23,7 +23,6 @@ from apns_core import (
     Disconnect,
     Outcome,
     Sender,
-    SignToken,
 )
 from apns_core.trust.provider_token import TokenSigner
 
@@ -243,14 +242,12 @@ class Pump:
     def _obey(self, command: Command) -> None:
         match command:
             case Connect():
-                link = Link(command, self.sender, self)
+                link = Link(command, self._ssl_context, self.sender, self)
                 self._links[command.connection_id] = link
-                link.connect(self._ssl_context)
             case Disconnect(connection_id, _, deadline):
-                if connection_id in self._links:  # else it went by itself meanwhile
-                    self._links[connection_id].disconnect(deadline)
-            case SignToken(issued_at):
-                self._sign(issued_at)
+                self._links[connection_id].disconnect(deadline)
+            case _:
+                self._sign(command.issued_at)
 
     def _sign(self, issued_at: int) -> None:
         signer = self._token_signer

@@ -100,6 +100,15 @@ def test_two_that_stand_in_the_same_turn() -> None:
     race.run(main())
 
 
+def test_one_fails_while_another_may_still_stand() -> None:
+    race = Race(V4[:2], {"192.0.2.0": 1.0, "192.0.2.1": ConnectionRefusedError("refused")})
+
+    async def main() -> None:
+        assert await dialled(socket.AF_INET) == 1.0
+
+    race.run(main())
+
+
 def test_a_lone_refusal_keeps_its_class() -> None:
     race = Race(V4[:1], {"192.0.2.0": ConnectionRefusedError("refused")})
 
