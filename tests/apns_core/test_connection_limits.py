@@ -78,7 +78,7 @@ def test_our_own_limit() -> None:
     assert scene.connection.limit == 3
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(
     st.lists(st.integers(0, 1_000) | st.sampled_from(["answer", "submit", "reject"]), max_size=30)
 )

@@ -256,4 +256,4 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
+TestLife.settings = settings(deadline=None, max_examples=80, stateful_step_count=40)
