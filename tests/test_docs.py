@@ -8,13 +8,21 @@ import pytest
 
 import apns_asyncio.client
 import apns_core
+import apns_core.endpoints
 import apns_core.trust.tls
 from apns_core import Endpoint
 from apns_simulator import SimulatorConfig, SimulatorThread, TrustedKey, make_provider_key
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"<!-- test: (\S+) -->\n```python\n(.*?)```", re.DOTALL)
-PAGES = ("README.md", "docs/driving.md", "docs/metrics.md")
+PAGES = (
+    "README.md",
+    "docs/driving.md",
+    "docs/metrics.md",
+    "docs/payloads.md",
+    "docs/requests.md",
+    "docs/simulator.md",
+)
 
 
 BLOCKS = {
@@ -36,6 +44,16 @@ EXPECTED = {
     "README.md:send-many": (1_000, ""),
     "README.md:by-hand": (1, "Accepted("),
     "docs/driving.md:sender": (0, "greeting Accepted("),
+    "docs/simulator.md:in-a-test": (0, ""),
+    "docs/simulator.md:with-a-fixture": (0, ""),
+    "docs/simulator.md:what-it-is-like-simulatorconfig": (0, ""),
+    "docs/simulator.md:channels-and-broadcasts": (0, ""),
+    "docs/simulator.md:what-it-does-wrong-temper": (0, ""),
+    "docs/simulator.md:without-i-o": (0, ""),
+    "docs/requests.md:channels": (2, "Accepted\n"),
+    "docs/payloads.md:alert": (0, '"order":7'),
+    "docs/payloads.md:live-activity": (0, "<Notification to"),
+    "docs/payloads.md:others": (0, "content-available"),
     "docs/metrics.md:prometheus": (0, 'apns_outcomes_total{kind="accepted",reason=""} 0.0'),
     "docs/metrics.md:observer": (0, "goaway: Shutdown"),
 }
@@ -57,7 +75,9 @@ def test_block_runs(
     config = SimulatorConfig(trusted_keys=trusted)
     with SimulatorThread(config) as simulator:
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(apns_core, "PRODUCTION", Endpoint(simulator.host, simulator.port))
+        endpoint = Endpoint(simulator.host, simulator.port)
+        monkeypatch.setattr(apns_core, "PRODUCTION", endpoint)
+        monkeypatch.setattr(apns_core.endpoints, "CHANNELS_PRODUCTION", endpoint)
         context: Callable[[], object] = simulator.client_context
         monkeypatch.setattr(apns_asyncio.client, "client_context", context)
         monkeypatch.setattr(apns_core.trust.tls, "client_context", context)

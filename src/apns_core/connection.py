@@ -12,7 +12,7 @@ from apns_core.http2 import client as http2
 from apns_core.http2.errors import ErrorCode, RemoteProtocolError
 from apns_core.http2.settings import DEFAULT_HEADER_TABLE_SIZE, PeerSettings
 from apns_core.http2.stream import COMPLETE, LOST, MALFORMED, NOT_PROCESSED
-from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unknown, Unprocessed
+from apns_core.outcomes import Accepted, Answered, Cause, Outcome, Rejected, Unknown, Unprocessed
 from apns_core.reasons import WEDGING_REASONS, Reason, parse_error_body
 from apns_core.requests.request import Request
 from apns_core.tickets import IN_FLIGHT, QUEUED, Submissions, Ticket
@@ -434,7 +434,7 @@ class Connection(Generic[T]):
         self._progress_at = self._now
         self._waited = 0.0
         self.responses += 1
-        if ticket.status == _OK:
+        if ticket.status == _OK or ticket.status in ticket.notification.successes:
             self._server_errors = 0
             if self._accounting.state is ConnectionState.AUTH_PENDING:
                 self._apply(Transition.ACCEPTED)
@@ -623,14 +623,32 @@ def _accepted(ticket: Ticket[T]) -> Accepted[T]:
             apns_id = value.decode("ascii", "backslashreplace")
         elif name == b"apns-unique-id":
             unique_id = value.decode("ascii", "backslashreplace")
-    return Accepted(ticket.notification, ticket.tag, apns_id, unique_id)
+    accepted = Accepted(ticket.notification, ticket.tag, apns_id, unique_id)
+    if apns_id is None:
+        # No device push: APNs gives their answers another name, and more to say.
+        fields = dict(ticket.fields)
+        answer = Answered(
+            ticket.status,
+            _text(fields.get(b"apns-request-id")),
+            _text(fields.get(b"apns-channel-id")),
+            ticket.body,
+        )
+        if answer != _BARE:
+            accepted.answer = answer
+    return accepted
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("ascii", "backslashreplace")
 
 
 def _rejected(ticket: Ticket[T]) -> Rejected[T]:
-    apns_id = retry_after = None
+    apns_id = request_id = retry_after = None
     for name, value in ticket.fields:
         if name == b"apns-id":
             apns_id = value.decode("ascii", "backslashreplace")
+        elif name == b"apns-request-id":
+            request_id = value.decode("ascii", "backslashreplace")
         elif name == b"retry-after" and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
             # The other form, a date, needs a wall clock and is not worth one: Apple documents none.
             retry_after = float(value)
@@ -644,9 +662,11 @@ def _rejected(ticket: Ticket[T]) -> Rejected[T]:
         body.timestamp,
         apns_id,
         retry_after,
+        request_id,
     )
 
 
 _OK: Final = 200
+_BARE: Final = Answered(_OK, None, None, b"")
 _MAX_RETRY_DIGITS: Final = 6
 _ENDING: Final = (ConnectionState.DRAINING, ConnectionState.CLOSED)

@@ -34,6 +34,11 @@ class InvalidField(ApnsError, ValueError):  # noqa: N818 - named for what is wro
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
+        self._problem = problem
+
+    def __reduce__(self) -> tuple[type["InvalidField"], tuple[str, str]]:
+        # By default an exception is made anew from its one text: a process pool needs both.
+        return InvalidField, (self.field, self._problem)
 
 
 @final

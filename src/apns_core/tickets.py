@@ -59,6 +59,11 @@ class Ticket(Stream, Generic[T]):
         """How often it was encoded."""
         self.outcome: Outcome[T] | None = None
 
+    @property
+    def max_body(self) -> int:
+        """What the request has use for."""
+        return self.notification.answer_limit
+
 
 _COMPACT_ABOVE: Final = 1_024
 """Tickets that are done and still in the order of deadlines, before it is worth a walk."""

@@ -1,4 +1,5 @@
 import inspect
+import pickle
 
 import pytest
 
@@ -25,3 +26,8 @@ def test_invalid_field_names_the_field() -> None:
     assert str(error) == "topic: longer than 255 characters"
     with pytest.raises(ValueError, match="topic"):
         raise error
+
+
+def test_invalid_field_crosses_a_process_boundary() -> None:
+    error = pickle.loads(pickle.dumps(InvalidField("topic", "empty")))  # noqa: S301
+    assert (error.field, str(error)) == ("topic", "topic: empty")

@@ -28,7 +28,6 @@ from apns_core.http2.frame_reader import FrameReader
 from apns_core.http2.hpack_decoder import HpackDecoder
 from apns_core.http2.hpack_encoder import HpackEncoder, Indexing
 from apns_core.http2.limits import (
-    MAX_BODY_SIZE,
     MAX_EMPTY_DATA,
     MAX_HEADER_LIST,
     MAX_RESET_MEMORY,
@@ -259,7 +258,7 @@ class Client:
             take_body(stream, data, start, end)
         if ends:
             self._finish(stream)
-        elif len(stream.body) >= MAX_BODY_SIZE:
+        elif len(stream.body) >= stream.max_body:
             self._answer_complete(stream)
         elif credit:
             self._outbox.return_credit(stream_id, stream.received, credit)

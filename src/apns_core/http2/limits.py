@@ -18,7 +18,8 @@ __all__ = [
 ]
 
 MAX_BODY_SIZE: Final = 16_384
-"""Octets of a response body that are kept. APNs' reasons take 100; the status decides anyway."""
+"""Octets of a response body that are kept, where its `Stream` does not ask for more. APNs' reasons
+take 100; the status decides anyway."""
 
 MAX_HEADER_LIST: Final = 16_384
 """Octets of decoded fields a block, announced and enforced. APNs answers with about 200."""

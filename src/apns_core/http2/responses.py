@@ -5,7 +5,7 @@ from typing import Final, final
 
 from apns_core.http2.errors import ErrorCode
 from apns_core.http2.hpack_decoder import Field
-from apns_core.http2.limits import MAX_BODY_SIZE, MAX_INFORMATIONAL
+from apns_core.http2.limits import MAX_INFORMATIONAL
 from apns_core.http2.stream import Stream
 
 __all__ = [
@@ -58,8 +58,8 @@ def take_block(stream: Stream, fields: list[Field], ends: int) -> None:
 
 
 def take_body(stream: Stream, data: bytes, start: int, end: int) -> None:
-    """Take octets of a response's body, and keep the first `MAX_BODY_SIZE` of them all."""
-    stream.body += data[start : min(end, start + MAX_BODY_SIZE - len(stream.body))]
+    """Take octets of a response's body, and keep the first `Stream.max_body` of them all."""
+    stream.body += data[start : min(end, start + stream.max_body - len(stream.body))]
     if stream.expected_length is not None:
         stream.expected_length -= end - start
 

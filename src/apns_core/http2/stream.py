@@ -5,6 +5,7 @@ from typing import Final
 from apns_core.http2.errors import RemoteProtocolError
 from apns_core.http2.flow_control import ReceiveWindow
 from apns_core.http2.hpack_decoder import Field
+from apns_core.http2.limits import MAX_BODY_SIZE
 
 __all__ = ["COMPLETE", "LOST", "MALFORMED", "NOT_PROCESSED", "OPEN", "RESET", "Stream"]
 
@@ -55,7 +56,7 @@ class Stream:
         self.fields: list[Field] = _NO_FIELDS
         """Of the final response, `:status` included."""
         self.body = b""
-        """At most `limits.MAX_BODY_SIZE` octets."""
+        """At most `max_body` octets."""
         self.end = OPEN
         self.error_code = 0
         """Of the RST_STREAM that ended it."""
@@ -77,6 +78,12 @@ class Stream:
         """Octets of body still to come, if the response announced them."""
         self.empty_data = 0
         self.informational = 0
+
+    @property
+    def max_body(self) -> int:
+        """Octets of the response's body that are kept."""
+        # A property costs nothing until DATA comes, which follows few requests.
+        return MAX_BODY_SIZE
 
 
 # Shared and never changed: most streams get a list of their own with their response.

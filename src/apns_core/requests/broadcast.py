@@ -10,6 +10,7 @@ from uuid import UUID
 
 from apns_core.errors import InvalidField
 from apns_core.requests.channels import StoragePolicy, parse_storage_policy
+from apns_core.requests.request import ONLY_OK, SHORT_ANSWER
 from apns_core.requests.route import Field, Priority, PushType, parse_priority
 from apns_core.requests.values import (
     bundle_id_text,
@@ -91,6 +92,9 @@ class Broadcast:
     """
 
     __slots__ = ("expiration", "extra_fields", "payload", "request_id", "route")
+
+    successes = ONLY_OK
+    answer_limit = SHORT_ANSWER
 
     def __init__(
         self,

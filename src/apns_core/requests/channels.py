@@ -12,6 +12,7 @@ from typing import Final, Protocol, Self, TypeAlias, cast, final
 from uuid import UUID
 
 from apns_core.errors import InvalidField
+from apns_core.requests.request import SHORT_ANSWER
 from apns_core.requests.route import Field, PushType, is_whole_number
 from apns_core.requests.values import (
     bundle_id_text,
@@ -155,13 +156,14 @@ _GET: Final = _Route(b"GET")
 _POST: Final = _Route(b"POST")
 _DELETE: Final = _Route(b"DELETE")
 
-_SHORT_ANSWER: Final = 16_384
 _LIST_ANSWER: Final = 2**20
 """Octets. An app has at most 10,000 channels (Apple): a hundred octets for each id."""
 
 
 class _ChannelRequest:
     __slots__ = ("answer_limit", "bundle_id", "extra_fields", "path", "payload", "request_id")
+
+    successes = frozenset((201, 204))
 
     def __init__(
         self,
@@ -170,7 +172,7 @@ class _ChannelRequest:
         request_id: str | UUID | None,
         *fields: Field,
         payload: bytes = b"",
-        answer_limit: int = _SHORT_ANSWER,
+        answer_limit: int = SHORT_ANSWER,
     ) -> None:
         self.bundle_id = bundle_id_text(bundle_id)
         self.path = f"/1/apps/{self.bundle_id}/{resource}".encode()

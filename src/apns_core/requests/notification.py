@@ -11,6 +11,7 @@ from typing import Final, NoReturn, Self, final
 from uuid import UUID
 
 from apns_core.errors import InvalidField
+from apns_core.requests.request import ONLY_OK, SHORT_ANSWER
 from apns_core.requests.route import Field, Route, visible_text
 from apns_core.requests.values import encode_json, unix_seconds, uuid_text, wrong_size
 
@@ -46,6 +47,9 @@ class Notification:
         "payload",
         "route",
     )
+
+    successes = ONLY_OK
+    answer_limit = SHORT_ANSWER
 
     def __init__(
         self,

@@ -1,10 +1,16 @@
 """What the engine needs to know of anything that it sends."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from apns_core.requests.route import Field
 
-__all__ = ["Request", "RequestRoute"]
+__all__ = ["ONLY_OK", "SHORT_ANSWER", "Request", "RequestRoute"]
+
+SHORT_ANSWER: Final = 16_384
+"""Octets; Apple's reasons take some 70, with a timestamp."""
+
+
+ONLY_OK: Final[frozenset[int]] = frozenset()
 
 
 class RequestRoute(Protocol):
@@ -42,6 +48,16 @@ class Request(Protocol):
     @property
     def payload(self) -> bytes:
         """The body; empty where the method has none."""
+        ...
+
+    @property
+    def successes(self) -> frozenset[int]:
+        """The statuses that say it was done, beside 200."""
+        ...
+
+    @property
+    def answer_limit(self) -> int:
+        """Octets of the answer's body that are worth keeping."""
         ...
 
     @property
