@@ -242,12 +242,20 @@ def _goaway_twice(chaos: Chaos) -> bool:
 
 def _goaway_fatal(chaos: Chaos) -> bool:
     side = chaos.side()
-    # Once a world at most: what follows for that host is silence.
-    if side is None or chaos.world.injected[Fault.GOAWAY_FATAL] or chaos.rng.random() < 0.8:
+    if side is None:
         return False
     goaway = GoAway.because("BadCertificateEnvironment")
     _say_goaway(chaos, side, goaway, close_after=0.0)
+    # Somebody notices in time, and starts the senders that have given up with other credentials.
+    chaos.later(chaos.duration(), partial(_close_those_who_gave_up, chaos))
     return True
+
+
+def _close_those_who_gave_up(chaos: Chaos) -> None:
+    for host in chaos.world.hosts:
+        if host.sender.failure is not None and host.number not in chaos.world.closing:
+            chaos.world.closing.add(host.number)
+            host.act(host.sender.close)
 
 
 def _with_held_requests(chaos: Chaos, then: Callable[[ServerSide, list[int]], object]) -> bool:

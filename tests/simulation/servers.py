@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
-from typing import Any, final
+from typing import Any, Final, final
 
 from apns_core.reasons import DISPOSITIONS, Disposition, disposition, parse_reason
 from apns_simulator import (
     LedgerEntry,
     Rejection,
+    SettingsChange,
     SimulatedConnection,
     Simulator,
     SimulatorConfig,
@@ -21,6 +22,12 @@ __all__ = ["UNIX_TIME", "Act", "Server", "ServerSide"]
 
 UNIX_TIME = 1_800_000_000.0
 """The wall clock's reading at `START`."""
+
+
+_WINDOW: Final = 65_535
+"""Of a connection (RFC 9113 §6.9.2)."""
+_STREAM_CREDIT: Final = 8_192
+"""More than the largest body."""
 
 
 @final
@@ -162,6 +169,19 @@ class ServerSide:
         """Whether it has stopped reading for good."""
         return self.connection._deaf
 
+    def return_windows(self) -> None:
+        """Give the sender the credit that it should have."""
+        h2 = self.connection._wire.h2
+        initial = self.server.config.initial_window_size
+        self.connection.change_settings(SettingsChange(initial_window_size=initial))
+        if missing := _WINDOW - h2.inbound_flow_control_window:
+            self.connection.credit(missing)
+        for stream_id in self.open_streams:
+            # Of a request that is not read to its end; what was not credited adds to the new size.
+            stream = h2.streams.get(stream_id)
+            if stream is not None and not stream.closed:
+                self.connection.credit(_STREAM_CREDIT, stream_id)
+
     def answer_malformed(self, stream_id: int, fields: list[tuple[bytes, bytes]]) -> None:
         """Write a field block that no response may have, and no other answer."""
         h2 = self.connection._wire.h2
@@ -226,7 +246,10 @@ class Server:
         self.simulator.reject(prefix, rejection)
 
     def recover(self) -> None:
-        """End all moods. What went wrong on the connections there are stays as it is."""
+        """End all moods, and make good what would stay wrong on the connections there are.
+
+        But not a limit that was lowered: to work around that is the sender's part.
+        """
         self._moods.clear()
         self._apply()
         self.refuses_connects = False
@@ -237,6 +260,7 @@ class Server:
                 side.connection.abort()
             else:
                 side.connection.release(self.clock.now)
+                side.return_windows()
             side.pump()
 
     def look_at_ledger(self, side: ServerSide) -> None:
