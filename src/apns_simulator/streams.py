@@ -121,7 +121,8 @@ class Streams:
 
         On the DATA of a stream that is reset already, h2 writes RST_STREAM with STREAM_CLOSED.
         """
-        self._leave(stream_id, cause)
+        if self._leave(stream_id, cause):
+            self._over_unsent += 1
         for error_code in error_codes:
             self._wire.reset(stream_id, error_code)
 
@@ -232,16 +233,16 @@ class Streams:
         self.open -= 1
         self._over_unsent += 1
 
-    def _leave(self, stream_id: int, cause: str) -> None:
-        """End a stream that gets no answer, or no more of it."""
+    def _leave(self, stream_id: int, cause: str) -> bool:
+        """End a stream that gets no answer, or no more of it; return whether it was open."""
         request = self._requests.pop(stream_id, None)
         if request is None or request.ignored:
-            return
+            return False
         self.open -= 1
-        self._over_unsent += 1
         self._answers.drop(stream_id)
         if not request.entry:
             self._ledger.leave_unprocessed(self._record.number, stream_id, cause)
+        return True
 
     def _ignore(self, request: Request) -> None:
         request.ignored = True

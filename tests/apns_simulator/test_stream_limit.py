@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from hyperframe.frame import RstStreamFrame
 
 from apns_simulator import Temper
 from apns_simulator.ledger import Ledger
@@ -39,6 +40,17 @@ def test_a_rejection_does_not_open_the_gate() -> None:
     client = RawClient(make_simulator())
     assert client.request(fields("zz")).status == 400
     assert [answer.status for answer in client.burst(2)] == [200, None]
+
+
+def test_a_client_knows_of_its_own_reset_at_once() -> None:
+    client = RawClient(make_simulator())
+    stream_id, headers, _ = client.request_frames()
+    client.send_bytes(headers)
+    _, *next_request = client.request_frames()
+    client.send_bytes(RstStreamFrame(stream_id, 8).serialize() + b"".join(next_request))
+    assert client.answer(stream_id + 2).status == 200
+    assert client.simulator.ledger.streams_before_acceptance == 1
+    assert client.simulator.ledger.violations == []
 
 
 @pytest.mark.parametrize(
