@@ -179,7 +179,7 @@ class ServerSide:
         for stream_id in self.open_streams:
             # Of a request that is not read to its end; what was not credited adds to the new size.
             stream = h2.streams.get(stream_id)
-            if stream is not None and not stream.closed:
+            if stream is not None and not stream.closed and initial < _STREAM_CREDIT:
                 self.connection.credit(_STREAM_CREDIT, stream_id)
 
     def answer_malformed(self, stream_id: int, fields: list[tuple[bytes, bytes]]) -> None:
