@@ -27,7 +27,7 @@ demo: $(READY)
 	$(BIN)/apns demo
 
 test: $(READY)
-	$(BIN)/coverage run -m pytest
+	$(BIN)/pytest --numprocesses auto --cov --cov-report=
 	$(BIN)/coverage report --include='src/apns_core/*' --fail-under=95
 
 SEEDS ?= 500

@@ -79,6 +79,7 @@ def test_what_is_no_certificate_has_no_pin(data: bytes) -> None:
         public_key_pin(LEAF),
         public_key_pin(LEAF).replace("sha256/", "sha256//"),
     ],
+    ids=["lower case", "upper case", "colons", "public key", "two slashes"],
 )
 def test_every_form_of_a_pin_is_known(text: str) -> None:
     handshake(pinned(text), server_context())

@@ -217,6 +217,7 @@ def test_a_path_is_not_taken_for_contents(key_file: Path) -> None:
         (SECRET * 10, "cannot be read: (File name too long|No such file)"),
         (SECRET + "\0", "cannot be read: it has a NUL"),
     ],
+    ids=["text", "octets", "one line", "too long", "NUL"],
 )
 def test_contents_are_not_taken_for_a_path_and_never_shown(
     contents: str | bytes, problem: str
