@@ -39,7 +39,10 @@ class Answer:
 
     def admit(self) -> bool:
         """Submit, and take the room that there is for one."""
-        self._ticket = self._pump.sender.submit(self._notification, self, trio.current_time())
+        try:
+            self._ticket = self._pump.sender.submit(self._notification, self, trio.current_time())
+        except Exception as error:  # noqa: BLE001 - the caller's, and nobody else's
+            self._fail(error)
         return True
 
     def deliver(self, outcome: Outcome[object]) -> None:
@@ -56,13 +59,16 @@ class Answer:
 
     def fail(self) -> None:
         """End without an outcome, unless there is one."""
-        self._error = self._pump.closed_error()
-        self._done.set()
+        self._fail(self._pump.closed_error())
 
     def withdraw(self) -> None:
         """Cancel what was submitted."""
         if self._ticket is not None:
             self._pump.tell(self._pump.sender.cancel, self._ticket)
+
+    def _fail(self, error: Exception) -> None:
+        self._error = error
+        self._done.set()
 
 
 @final

@@ -41,10 +41,13 @@ class Owner(Protocol):
 class Link(Generic[T]):
     """The only writer of its connection: no caller's cancellation reaches a write."""
 
-    def __init__(self, command: Connect, sender: Sender[T], owner: Owner) -> None:
+    def __init__(
+        self, command: Connect, context: ssl.SSLContext, sender: Sender[T], owner: Owner
+    ) -> None:
         self.connection_id = command.connection_id
         self.endpoint: Final[Endpoint] = command.endpoint
         self._deadline = command.deadline
+        self._context = context
         self._sender = sender
         self._owner = owner
         # Nobody's but the client's to cancel: whoever waits is cancelled by what surrounds *them*.
@@ -62,12 +65,12 @@ class Link(Generic[T]):
         """Whether it ends because we want it to."""
 
     @trio.lowlevel.enable_ki_protection
-    async def run(self, context: ssl.SSLContext) -> None:
+    async def run(self) -> None:
         """Make the connection, keep it until it ends, and report how it did."""
         error: Exception | None = None
         try:
             with self._scope:
-                error = await self._live(context)
+                error = await self._live()
         except Exception as failure:  # noqa: BLE001 - sorted by the owner
             error = failure
         if self._stream is None:
@@ -103,13 +106,13 @@ class Link(Generic[T]):
 
     # ── while it lives ──
 
-    async def _live(self, context: ssl.SSLContext) -> Exception | None:
+    async def _live(self) -> Exception | None:
         """Return what ended it, None for an end in order. Raises what kept it from standing."""
         with ExitStack() as stack:
             try:
                 with trio.fail_at(self._deadline):
                     plain = await _dial(self.endpoint)
-                    stream = TlsStream(plain, context, self.endpoint.host)
+                    stream = TlsStream(plain, self._context, self.endpoint.host)
                     stack.callback(stream.close)
                     await stream.handshake()
             except trio.TooSlowError:

@@ -24,7 +24,6 @@ from apns_core import (
     Disconnect,
     Outcome,
     Sender,
-    SignToken,
 )
 from apns_core.trust.provider_token import TokenSigner
 from apns_trio.link import Link
@@ -238,13 +237,13 @@ class Pump:
     def _obey(self, command: Command) -> None:
         match command:
             case Connect():
-                link = Link(command, self.sender, self)
+                link = Link(command, self._ssl_context, self.sender, self)
                 self._links[command.connection_id] = link
-                self._context.run(self._nursery.start_soon, link.run, self._ssl_context)
+                self._context.run(self._nursery.start_soon, link.run)
             case Disconnect(connection_id, _, deadline):
                 self._links[connection_id].disconnect(deadline)
-            case SignToken(issued_at):
-                self._sign(issued_at)
+            case _:
+                self._sign(command.issued_at)
 
     def _sign(self, issued_at: int) -> None:
         signer = self._token_signer

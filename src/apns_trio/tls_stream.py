@@ -19,7 +19,7 @@ _LONGEST_RECORD: Final = 16_384
 
 @final
 class TlsStream:
-    """The client's side of one TLS connection. One task reads, one writes.
+    """The client's side of one TLS connection, which owns the stream. One task reads, one writes.
 
     Not a `trio.abc.Stream`: it raises OSError as asyncio does, and an end of file is an end of
     file, with ``close_notify`` or without. What HTTP/2 has said by then decides (RFC 8446 section
@@ -33,9 +33,13 @@ class TlsStream:
         self._connection = stream.socket
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._ssl = context.wrap_bio(
-            self._incoming, self._outgoing, server_hostname=server_hostname
-        )
+        try:
+            self._ssl = context.wrap_bio(
+                self._incoming, self._outgoing, server_hostname=server_hostname
+            )
+        except BaseException:
+            self.close()
+            raise
         self._ended = False
         self._error: OSError | None = None
         """What ended it, to be raised once all that came before it was returned."""

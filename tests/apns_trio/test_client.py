@@ -1,0 +1,163 @@
+"""What trio alone knows: nurseries, shields, contexts, groups of exceptions, Ctrl-C."""
+
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from unittest.mock import patch
+
+import pytest
+import trio
+
+import apns_trio
+from apns_core import Notification
+from apns_simulator import Temper
+from apns_trio.pump import Pump
+from tests.contract import on_trio
+from tests.contract.kit import Client, Kit, notification, notifications, send
+
+NAME: ContextVar[str] = ContextVar("NAME", default="the client's")
+
+
+def _pump(client: Client) -> Pump:
+    assert isinstance(client, apns_trio.Client)
+    return client._open()
+
+
+def test_tasks_end_with_their_client() -> None:
+    async def scenario(kit: Kit) -> None:
+        before = trio.lowlevel.current_task().child_nurseries
+        async with kit.client(kit.serve()) as client:
+            (nursery,) = [
+                n for n in trio.lowlevel.current_task().child_nurseries if n not in before
+            ]
+            await send(client)
+            assert nursery.child_tasks
+        assert not nursery.child_tasks
+        assert nursery not in trio.lowlevel.current_task().child_nurseries
+
+    on_trio.run(scenario)
+
+
+def test_a_shield_around_the_body_is_a_shield() -> None:
+    """Connections are not torn down by a cancellation that those who call do not see."""
+
+    async def scenario(kit: Kit) -> None:
+        with trio.CancelScope() as outer:
+            async with kit.client(kit.serve()) as client:
+                outer.cancel()
+                with trio.CancelScope(shield=True):
+                    assert await send(client) == "accepted"
+                await trio.lowlevel.checkpoint()
+        assert outer.cancelled_caught
+
+    on_trio.run(scenario)
+
+
+def test_a_connection_inherits_no_context_of_a_caller() -> None:
+    async def scenario(kit: Kit) -> str:
+        seen: list[str] = []
+
+        async def look_up() -> None:
+            seen.append(NAME.get())
+
+        kit.look_up = look_up
+        async with kit.client(kit.serve()) as client:
+            NAME.set("the caller's")
+            await send(client)
+        return seen[0]
+
+    assert on_trio.run(scenario).result == "the client's"
+
+
+def test_a_source_is_read_in_the_context_of_its_caller() -> None:
+    async def scenario(kit: Kit) -> set[str]:
+        seen: set[str] = set()
+
+        async def source() -> AsyncIterator[Notification]:
+            for each in notifications(3):
+                seen.add(NAME.get())
+                yield each
+
+        async with kit.client(kit.serve()) as client:
+            NAME.set("the caller's")
+            async for _ in client.send_many(source()):
+                pass
+        return seen
+
+    assert on_trio.run(scenario).result == {"the caller's"}
+
+
+def test_ctrl_c_in_the_body_comes_out_as_itself() -> None:
+    async def scenario(kit: Kit) -> None:
+        server = kit.serve(temper=Temper(silent_after=0))
+        task = kit.spawn(kit.sleep, 0)
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - it leaves the inner block
+            async with kit.client(server) as client:
+                task = kit.spawn(send, client)
+                await kit.sleep(1)
+                signal.raise_signal(signal.SIGINT)
+                await kit.sleep(1)
+        assert await task.end() == "unknown CLOSED"
+
+    on_trio.run(scenario)
+
+
+def test_ctrl_c_in_a_task_of_the_client_interrupts_the_body() -> None:
+    """In that task it would come out in a group."""
+
+    async def scenario(kit: Kit) -> None:
+        server = kit.serve(temper=Temper(silent_after=0))
+        body = trio.lowlevel.current_task()
+        interrupted: list[str] = []
+
+        def interrupt() -> list[object]:
+            task = trio.lowlevel.current_task()
+            if task is not body and not interrupted:
+                interrupted.append(task.name)
+                signal.raise_signal(signal.SIGINT)
+            return []
+
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the same
+            async with kit.client(server) as client:
+                with patch.object(_pump(client).sender, "outcomes", interrupt):
+                    await send(client)
+        assert len(interrupted) == 1
+
+    on_trio.run(scenario)
+
+
+def test_outcomes_left_alone_withdraw_and_warn_of_nothing() -> None:
+    async def scenario(kit: Kit) -> object:
+        server = kit.serve(latency=1, max_concurrent_streams=2)
+        async with kit.client(server, max_queued=10) as client:
+            async for _ in client.send_many(notification(n) for n in range(1_000)):
+                break
+            await kit.sleep(10)
+            return server.ledger.processed_count
+
+    assert on_trio.run(scenario).result in {4, 6}
+
+
+def test_outcomes_that_outlive_their_loop() -> None:
+    async def scenario(kit: Kit) -> object:
+        async with kit.client(kit.serve()) as client:
+            outcomes = client.send_many(notifications(5))
+            await anext(aiter(outcomes))
+            return outcomes
+
+    observed = on_trio.run(scenario)
+    del observed
+
+
+def test_the_options_of_tcp() -> None:
+    async def scenario(kit: Kit) -> None:
+        async with kit.client(kit.serve()) as client:
+            await send(client)
+            (link,) = _pump(client)._links.values()
+            assert link._stream is not None
+            plain = link._stream._connection
+            assert plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert plain.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+    on_trio.run(scenario)
