@@ -12,7 +12,8 @@ from apns_core.tickets import DONE, IN_FLIGHT, QUEUED
 from apns_core.trust.provider_token import SIGNING_FLOOR, SIGNING_RETRY
 
 if TYPE_CHECKING:
-    from tests.simulation.host import Host, Link, Push
+    from tests.simulation.host import Host, Push
+    from tests.simulation.link import Link
 
 __all__ = [
     "AnswerTap",

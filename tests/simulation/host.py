@@ -27,8 +27,6 @@ from apns_core import (
 )
 from tests.apns_core.world import describe
 from tests.simulation.checks import (
-    AnswerTap,
-    FrameTap,
     Violation,
     check_closed,
     check_step,
@@ -36,10 +34,10 @@ from tests.simulation.checks import (
 )
 from tests.simulation.clock import START, Clock, Trace
 from tests.simulation.keys import KEY
-from tests.simulation.link import Direction, Path
-from tests.simulation.servers import UNIX_TIME, Act, Server, ServerSide
+from tests.simulation.link import Link, Path
+from tests.simulation.servers import UNIX_TIME, Act, Server
 
-__all__ = ["ENDPOINT", "ConnectResult", "Host", "Link", "Machine", "Push"]
+__all__ = ["ENDPOINT", "ConnectResult", "Host", "Machine", "Push"]
 
 ENDPOINT: Final = Endpoint("apns.test")
 
@@ -100,115 +98,6 @@ class Machine:
     lateness: float = 0.0
     """Seconds by which a timer may be late."""
     sign_latency: float = 0.0
-
-
-class Link:
-    """One connection of a host: two directions, and the server at the other end."""
-
-    def __init__(self, host: "Host", connection_id: ConnectionId) -> None:
-        self.host = host
-        self.connection_id = connection_id
-        self.side: ServerSide | None = None
-        self.to_server: Direction | None = None
-        self.to_client: Direction | None = None
-        self._requests = FrameTap()
-        self.answers = AnswerTap()
-        self._next_stream_id = 1
-        self.established = False
-        """Whether the sender was told that it is connected, and not yet that it is gone."""
-        self.over = False
-        """Whether the sender was told that it is gone, or came to nothing."""
-        self.closing = False
-
-    @property
-    def name(self) -> str:
-        """For the trace."""
-        return f"{self.host.name} link {self.connection_id}"
-
-    def establish(self, server: Server) -> None:
-        """Let the handshake be over."""
-        host = self.host
-        self.side = side = server.accept()
-        self.to_client = Direction(
-            host.clock, host.rng, host.machine.path, self._client_reads, self.lose
-        )
-        self.to_server = Direction(
-            host.clock, host.rng, host.machine.path, self._server_reads, side.reads_end
-        )
-        side.to_client = self.to_client
-        self.established = True
-        host.trace.note(self.name, f"connected to {side.name}")
-
-    def write(self) -> None:
-        """Pull from the sender what the transport takes."""
-        to_server = self.to_server
-        if to_server is None:
-            return
-        host = self.host
-        limit = host.machine.path.send_buffer
-        while self.established and (self.closing or to_server.in_flight < limit):
-            data = host.sender.data_to_send(self.connection_id, min(65_536, limit))
-            if not data:
-                break
-            assert self.to_client is not None
-            self._requests.read(data, server_spoke=self.to_client.delivered > 0)
-            self._note_streams()
-            host.trace.wire(self.name, "writes", data)
-            to_server.send(data)
-
-    def _note_streams(self) -> None:
-        """Enter which pushes have just gone where."""
-        connection = self.host.sender._links[self.connection_id].connection
-        if connection is None:
-            return
-        http = connection._http
-        for stream_id in range(self._next_stream_id, http.next_stream_id, 2):
-            stream = http._streams.get(stream_id)
-            if isinstance(stream, Ticket):
-                push: Push = stream.tag  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
-                push.last_sent = (self, stream_id)
-        self._next_stream_id = http.next_stream_id
-
-    def was_sent(self, stream_id: int) -> bool:
-        """Whether a whole request was written on a stream."""
-        return stream_id in self._requests.ended
-
-    def close(self, deadline: float) -> None:
-        """Close from this side once all that was written has been sent."""
-        if self.closing or self.to_server is None:
-            return
-        self.write()
-        self.closing = True
-        self.to_server.finish()
-        self.host.clock.at(deadline, self.lose)
-
-    def lose(self) -> None:
-        """Tell the sender that it is gone."""
-        if not self.established:
-            return
-        self.established = False
-        self.over = True
-        del self.host.links[self.connection_id]
-        assert self.to_client is not None
-        assert self.to_server is not None
-        self.to_client.discard()
-        # What was sent may still arrive, and the server act on it.
-        self.to_server.finish()
-        self.host.trace.note(self.name, "is gone")
-        self.host.act(partial(self.host.sender.receive_eof, self.connection_id))
-
-    def _client_reads(self, data: bytes) -> None:
-        if self.established:
-            self.answers.read(data)
-            self.host.act(partial(self.host.sender.receive_data, self.connection_id, data))
-
-    def _server_reads(self, data: bytes) -> None:
-        assert self.side is not None
-        assert self.to_server is not None
-        had_to_wait = self.to_server.in_flight + len(data) >= self.host.machine.path.send_buffer
-        self.side.reads(data)
-        if had_to_wait and self.established:
-            self.host.pump()
 
 
 @final

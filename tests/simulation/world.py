@@ -16,24 +16,20 @@ from uuid import UUID
 from apns_core import (
     Accepted,
     Cause,
-    ConnectionConfig,
     Notification,
     OnUnknown,
     QueueFull,
     Route,
     Sender,
-    SenderConfig,
     Unprocessed,
 )
-from apns_simulator import Rejection, SimulatorConfig
 from tests.simulation.audit import audit, check_act
 from tests.simulation.chaos import Chaos
 from tests.simulation.checks import Violation, check_quiet, check_tickets, check_times
 from tests.simulation.clock import START, Clock, Trace
+from tests.simulation.drawing import draw_machine, draw_server_config
 from tests.simulation.faults import Fault, FaultCount, swarm
-from tests.simulation.host import ConnectResult, Host, Machine, Push
-from tests.simulation.keys import KEY
-from tests.simulation.link import Path
+from tests.simulation.host import ConnectResult, Host, Push
 from tests.simulation.servers import UNIX_TIME, Act, Server
 
 __all__ = ["World"]
@@ -123,43 +119,15 @@ class World:
     # ── what it is made of ──
 
     def _make_server(self, number: int, *, token_authentication: bool) -> Server:
-        rng = self.rng
-        config = SimulatorConfig(
-            environment="production",
-            authentication="token" if token_authentication else "none",
-            trusted_keys=KEY.trusted(),
-            rejections={
-                "0": Rejection.of("BadDeviceToken"),
-                "1": Rejection.of("Unregistered"),
-            },
-            latency=rng.choice((0.0, 0.005, 0.05)),
-            max_concurrent_streams=rng.choice((1, 5, 100, 1_000)),
-            first_max_concurrent_streams=rng.choice((None, None, 1)),
-            initial_window_size=rng.choice((20, 1_000, 65_535, 2**31 - 1)),
-            header_table_size=rng.choice((0, 64, 300, 1_024, 4_096, 4_096)),
-        )
-        return Server(number, self.clock, rng, config, self.trace, self._on_act)
+        config = draw_server_config(self.rng, token_authentication=token_authentication)
+        return Server(number, self.clock, self.rng, config, self.trace, self._on_act)
 
     def _make_host(self, number: int, *, token_authentication: bool) -> Host:
-        rng = self.rng
-        narrow = Fault.NARROW in self.faults and rng.random() < 0.5
-        machine = Machine(
-            config=self._draw_config(),
-            path=Path(
-                latency=rng.choice((0.001, 0.02, 0.1)),
-                jitter=rng.choice((0.2, 2.0)) if Fault.JITTER in self.faults else 0.0,
-                segments=Fault.SEGMENTS in self.faults,
-                bandwidth=20_000.0 if narrow else 10e6,
-                send_buffer=rng.choice((500, 5_000)) if narrow else 1 << 20,
-            ),
-            token_authentication=token_authentication,
-            lateness=rng.choice((0.01, 0.5)) if Fault.LATE_TIMER in self.faults else 0.0,
-        )
         host = Host(
             number,
             self.clock,
-            rng,
-            machine,
+            self.rng,
+            draw_machine(self.rng, self.faults, token_authentication=token_authentication),
             connect=self._route,
             sign=lambda: self.clock.now >= self.signing_fails_until,
             trace=self.trace,
@@ -167,25 +135,6 @@ class World:
         host.wants_room = partial(self._on_step, host)
         self._begin_life(host)
         return host
-
-    def _draw_config(self) -> SenderConfig:
-        rng = self.rng
-        max_connections = rng.choice((1, 1, 2, 4))
-        on_unknown = rng.choice((OnUnknown.REPORT, OnUnknown.REPORT, *OnUnknown))
-        if rng.random() < 0.3:
-            return SenderConfig(max_connections=max_connections, on_unknown=on_unknown)
-        return SenderConfig(
-            max_queued=rng.choice((3, 20, 1_000)),
-            max_connections=max_connections,
-            scale_after=rng.choice((0.05, 0.5)),
-            surplus_after=rng.choice((2.0, 600.0)),
-            on_unknown=on_unknown,
-            connection=ConnectionConfig(
-                max_streams=rng.choice((1, 3, 1_000)),
-                request_timeout=rng.choice((5.0, 30.0, 30.0)),
-                header_table_size=rng.choice((0, 100, 4_096)),
-            ),
-        )
 
     # ── its life ──
 
