@@ -13,6 +13,7 @@ import trio
 from apns_core import Notification, Outcome, Sender, SenderConfig
 from apns_core.endpoints import PRODUCTION, Endpoint
 from apns_core.errors import ApiMisuse, ClientClosed
+from apns_core.metrics import Metrics
 from apns_core.sender import DEFAULT_SENDER_CONFIG
 from apns_core.trust.provider_token import TokenSigner
 from apns_core.trust.tls import client_context, prepare_context
@@ -147,6 +148,11 @@ class Client:
         them `ssl.SSLCertVerificationError`) or a ConnectFailed.
         """
         return None if self._pump is None else self._pump.last_error
+
+    @property
+    def metrics(self) -> Metrics:
+        """What has happened so far, in numbers. Raises ClientClosed before the client is open."""
+        return self._open().sender.metrics
 
     def _open(self) -> Pump:
         if self._pump is None:
