@@ -120,6 +120,28 @@ def test_outcomes_come_while_the_source_has_nothing() -> None:
     scene.run(main())
 
 
+def test_closing_waits_for_a_source_to_clean_up() -> None:
+    scene = Scene()
+
+    async def source() -> AsyncIterator[Notification]:
+        try:
+            yield notification()
+            await never()
+        finally:
+            await asyncio.sleep(0.5)
+
+    async def main() -> None:
+        async with scene.client as client:
+            outcomes = client.send_many(source())
+            await anext(outcomes)
+            before = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() >= before + 0.5
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await outcomes.aclose()
+
+    scene.run(main())
+
+
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_closing_in_the_midst_of_a_batch(kind: str) -> None:
     scene = Scene(max_queued=20)

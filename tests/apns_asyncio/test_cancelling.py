@@ -70,6 +70,39 @@ def test_a_cancelled_send_touches_no_other(max_queued: int) -> None:
     in_each_turn(check)
 
 
+def test_cancelled_before_it_is_looked_at_it_is_not_sent() -> None:
+    scene = Scene()
+
+    async def main() -> None:
+        async with scene.client as client:
+            await client.send(notification())
+            send = asyncio.ensure_future(client.send(notification(1)))
+            await asyncio.sleep(0)
+            send.cancel()
+            await asyncio.wait([send])
+
+    scene.run(main())
+    assert scene.simulator.ledger.processed_count == 1
+    assert scene.simulator.ledger.connections[0].resets_received == 0
+
+
+def test_cancelled_in_line_it_leaves_the_line() -> None:
+    scene = Scene(max_queued=1)
+    scene.network.connect = never
+
+    async def main() -> None:
+        async with scene.client as client:
+            sends = [asyncio.ensure_future(client.send(each)) for each in notifications(100)]
+            await turns(3)
+            assert len(client._open()._line) == 99
+            for send in sends:
+                send.cancel()
+            await asyncio.wait(sends)
+            assert len(client._open()._line) == 0
+
+    scene.run(main())
+
+
 def test_cancelled_in_the_turn_of_its_answer() -> None:
     scene = Scene()
 

@@ -191,9 +191,8 @@ def test_closing_waits_for_what_is_in_flight(apns_simulator: SimulatorThread) ->
         async with client_of(apns_simulator) as client:
             sends = [asyncio.ensure_future(client.send(each)) for each in notifications(20)]
             await asyncio.sleep(0)
-            closing = asyncio.ensure_future(client.aclose())
-            assert {type(await send) for send in sends} == {Accepted}
-        assert closing.done()
+            # Not one of them has been looked at: they are in time nevertheless.
+        assert {type(await send) for send in sends} == {Accepted}
 
     run(main())
 

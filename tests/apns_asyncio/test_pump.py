@@ -1,6 +1,7 @@
 """A bug in what is underneath hangs nobody; commands that come late harm nobody."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterable
 from typing import NoReturn
 
@@ -19,10 +20,6 @@ class BugError(Exception):
 
 def break_down(*_: object, **__: object) -> NoReturn:
     raise BugError("payload")
-
-
-def ignore(*_: object) -> None:
-    """Hear no complaint."""
 
 
 BROKEN = [
@@ -135,7 +132,8 @@ def test_cancelled_in_the_turn_of_a_bug(monkeypatch: pytest.MonkeyPatch) -> None
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(ignore)
+        complaints: list[str] = []
+        loop.set_exception_handler(lambda _, context: complaints.append(context["message"]))
         async with scene.client as client:
             send = asyncio.ensure_future(client.send(notification()))
             await turns(3)
@@ -144,6 +142,24 @@ def test_cancelled_in_the_turn_of_a_bug(monkeypatch: pytest.MonkeyPatch) -> None
             send.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await send
+            del send
+            gc.collect()
+        assert complaints == ["apns_asyncio met a bug"]
+
+    scene.run(main())
+
+
+def test_a_bug_after_a_batch_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: context.clear())
+        async with scene.client as client:
+            batch = asyncio.ensure_future(anext(client.send_many(notifications(3))))
+            await asyncio.sleep(0.005)
+            monkeypatch.setattr(Sender, "receive_data", break_down)
+            with pytest.raises(ClientClosed):
+                await batch
 
     scene.run(main())
 

@@ -62,6 +62,8 @@ def test_cancelled_in_any_turn(apns_simulator: SimulatorThread, turn: int) -> No
         await turns(turn)
         task.cancel()
         await asyncio.wait([task])
+        async with client_of(apns_simulator) as client:
+            assert isinstance(await client.send(notification(20)), Accepted)
 
     run(main())
 
