@@ -127,6 +127,22 @@ def test_ctrl_c_in_a_task_of_the_client_interrupts_the_body() -> None:
     on_trio.run(scenario)
 
 
+def test_a_connection_that_is_called_off_in_the_moment_in_which_it_stands() -> None:
+    async def scenario(kit: Kit) -> None:
+        server = kit.serve()
+        async with kit.client(server) as client:
+
+            def call_off(_: str | None) -> None:
+                _pump(client).abort()
+
+            with patch("apns_trio.link.check_alpn", call_off):
+                assert await send(client) == "unprocessed CLOSED"
+            assert client.last_error is None
+        assert [peer.plain for peer in server.peers] == [0]
+
+    on_trio.run(scenario)
+
+
 def test_outcomes_left_alone_withdraw_and_warn_of_nothing() -> None:
     async def scenario(kit: Kit) -> object:
         server = kit.serve(latency=1, max_concurrent_streams=2)

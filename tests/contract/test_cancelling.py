@@ -69,7 +69,7 @@ async def send_batch(client: Client) -> object:
 
 
 async def send_batch_ahead(client: Client) -> object:
-    return await collect(client.send_many(trickle(300)))
+    return await collect(client.send_many(trickle(150)))
 
 
 WORK = [send, send_batch, send_batch_ahead]
