@@ -14,6 +14,7 @@ from apns_core import Notification, Outcome, Sender, SenderConfig
 from apns_core.endpoints import PRODUCTION, Endpoint
 from apns_core.errors import ApiMisuse, ClientClosed
 from apns_core.metrics import Metrics
+from apns_core.proxy import Proxy
 from apns_core.sender import DEFAULT_SENDER_CONFIG
 from apns_core.trust.provider_token import TokenSigner
 from apns_core.trust.tls import client_context, prepare_context
@@ -27,7 +28,7 @@ class Client:
 
     ``token_signer`` signs provider tokens; None means that ``ssl_context`` presents a certificate.
     ``ssl_context`` replaces the default, which trusts the system's authorities; ALPN and the
-    minimum version are set on it.
+    minimum version are set on it. ``proxy`` is a tunnel to the endpoint, by HTTP CONNECT or SOCKS5.
 
     Leaving the block waits for all outcomes, as `aclose` does. Leaving it by an exception does not:
     what is in flight ends as `Unknown`, what is queued as `Unprocessed`.
@@ -40,6 +41,7 @@ class Client:
         token_signer: TokenSigner | None = None,
         ssl_context: ssl.SSLContext | None = None,
         config: SenderConfig = DEFAULT_SENDER_CONFIG,
+        proxy: Proxy | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._token_signer = token_signer
@@ -47,6 +49,7 @@ class Client:
             client_context() if ssl_context is None else prepare_context(ssl_context)
         )
         self._config = config
+        self._proxy = proxy
         self._pump: Pump | None = None
 
     async def __aenter__(self) -> Self:
@@ -63,7 +66,11 @@ class Client:
             config=self._config,
         )
         self._pump = Pump(
-            sender, ssl_context=self._ssl_context, token_signer=self._token_signer, now=now
+            sender,
+            ssl_context=self._ssl_context,
+            token_signer=self._token_signer,
+            proxy=self._proxy,
+            now=now,
         )
         return self
 
@@ -122,6 +129,14 @@ class Client:
         """
         if self._pump is not None:
             await self._pump.close(timeout)
+
+    def replace_token_signer(self, token_signer: TokenSigner) -> None:
+        """Sign with another key from now on, because the one in use was revoked.
+
+        No token of the old key is sent again: every connection drains and others take over (Apple,
+        "Establishing a token-based connection to APNs"). Raises ClientClosed.
+        """
+        self._open().replace_token_signer(token_signer)
 
     @property
     def last_error(self) -> Exception | None:

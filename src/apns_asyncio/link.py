@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final, Generic, Protocol, TypeVar, final
 
 from apns_asyncio.dial import dial
+from apns_asyncio.proxy import open_tunnel
 from apns_core import Connect, ConnectFailed, Endpoint, Sender
+from apns_core.proxy import Proxy
 from apns_core.trust.tls import check_alpn
 
 __all__ = ["Link", "Owner"]
@@ -42,11 +44,17 @@ class Link(asyncio.Protocol, Generic[T]):
     """
 
     def __init__(
-        self, command: Connect, context: ssl.SSLContext, sender: Sender[T], owner: Owner
+        self,
+        command: Connect,
+        context: ssl.SSLContext,
+        proxy: Proxy | None,
+        sender: Sender[T],
+        owner: Owner,
     ) -> None:
         self.connection_id = command.connection_id
         self.endpoint: Final[Endpoint] = command.endpoint
         self._deadline = command.deadline
+        self._proxy = proxy
         self._sender = sender
         self._owner = owner
         self._loop = asyncio.get_running_loop()
@@ -140,7 +148,10 @@ class Link(asyncio.Protocol, Generic[T]):
     async def _connect(self, context: ssl.SSLContext) -> None:
         host, port = self.endpoint.host, self.endpoint.port
         async with asyncio.timeout_at(self._deadline):
-            connected = await dial(host, port)
+            if self._proxy is None:
+                connected = await dial(host, port)
+            else:
+                connected = await open_tunnel(self._proxy, self.endpoint, self._deadline)
             plain, _ = await self._loop.create_connection(asyncio.Protocol, sock=connected)
             try:
                 # Not `ssl=` above: cancelled at the wrong moment, that lets the handshake go on.

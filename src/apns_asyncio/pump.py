@@ -24,6 +24,7 @@ from apns_core import (
     Outcome,
     Sender,
 )
+from apns_core.proxy import Proxy
 from apns_core.trust.provider_token import TokenSigner
 
 __all__ = ["Caller", "Pump"]
@@ -61,6 +62,7 @@ class Pump:
         *,
         ssl_context: ssl.SSLContext,
         token_signer: TokenSigner | None,
+        proxy: Proxy | None,
         now: float,
     ) -> None:
         self.loop: Final = asyncio.get_running_loop()
@@ -68,6 +70,7 @@ class Pump:
         self.last_error: Exception | None = None
         self._ssl_context = ssl_context
         self._token_signer = token_signer
+        self._proxy = proxy
         self._links: dict[ConnectionId, Link[Caller]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._callers: set[Caller] = set()
@@ -118,6 +121,11 @@ class Pump:
         if error is not None:
             self._report(f"lost a connection to {link.endpoint.host}:{link.endpoint.port}", error)
         self.tell(self.sender.receive_eof, link.connection_id)
+
+    def replace_token_signer(self, token_signer: TokenSigner) -> None:
+        """Have the next token signed by another key, and none of the old one's sent."""
+        self._token_signer = token_signer
+        self.tell(self.sender.replace_token_key)
 
     # ── callers ──
 
@@ -242,7 +250,7 @@ class Pump:
     def _obey(self, command: Command) -> None:
         match command:
             case Connect():
-                link = Link(command, self._ssl_context, self.sender, self)
+                link = Link(command, self._ssl_context, self._proxy, self.sender, self)
                 self._links[command.connection_id] = link
             case Disconnect(connection_id, _, deadline):
                 self._links[connection_id].disconnect(deadline)

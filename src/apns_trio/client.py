@@ -14,6 +14,7 @@ from apns_core import Notification, Outcome, Sender, SenderConfig
 from apns_core.endpoints import PRODUCTION, Endpoint
 from apns_core.errors import ApiMisuse, ClientClosed
 from apns_core.metrics import Metrics
+from apns_core.proxy import Proxy
 from apns_core.sender import DEFAULT_SENDER_CONFIG
 from apns_core.trust.provider_token import TokenSigner
 from apns_core.trust.tls import client_context, prepare_context
@@ -29,7 +30,7 @@ class Client:
 
     ``token_signer`` signs provider tokens; None means that ``ssl_context`` presents a certificate.
     ``ssl_context`` replaces the default, which trusts the system's authorities; ALPN and the
-    minimum version are set on it.
+    minimum version are set on it. ``proxy`` is a tunnel to the endpoint, by HTTP CONNECT or SOCKS5.
 
     Leaving the block waits for all outcomes, as `aclose` does. Leaving it by an exception does not:
     what is in flight ends as `Unknown`, what is queued as `Unprocessed`. The exception comes out as
@@ -46,6 +47,7 @@ class Client:
         token_signer: TokenSigner | None = None,
         ssl_context: ssl.SSLContext | None = None,
         config: SenderConfig = DEFAULT_SENDER_CONFIG,
+        proxy: Proxy | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._token_signer = token_signer
@@ -53,7 +55,8 @@ class Client:
             client_context() if ssl_context is None else prepare_context(ssl_context)
         )
         self._config = config
-        self._nursery: AbstractAsyncContextManager[trio.Nursery] = trio.open_nursery()
+        self._proxy = proxy
+        self._nursery: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._pump: Pump | None = None
 
     @trio.lowlevel.enable_ki_protection
@@ -69,11 +72,13 @@ class Client:
             token_authentication=self._token_signer is not None,
             config=self._config,
         )
+        self._nursery = trio.open_nursery()
         self._pump = Pump(
             sender,
             await self._nursery.__aenter__(),
             ssl_context=self._ssl_context,
             token_signer=self._token_signer,
+            proxy=self._proxy,
         )
         return self
 
@@ -84,14 +89,15 @@ class Client:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        pump = self._open()
+        pump, nursery = self._open(), self._nursery
+        assert nursery is not None  # noqa: S101 - entered
         try:
             if exc is None:
                 await pump.close(None)
         finally:
             pump.abort()
             # Without `exc`, which it would wrap in a group. None of the tasks raises anything.
-            await self._nursery.__aexit__(None, None, None)
+            await nursery.__aexit__(None, None, None)
 
     async def send(self, notification: Notification) -> Outcome[object]:
         """Send one notification and return what came of it.
@@ -138,6 +144,14 @@ class Client:
         """
         if self._pump is not None:
             await self._pump.close(timeout)
+
+    def replace_token_signer(self, token_signer: TokenSigner) -> None:
+        """Sign with another key from now on, because the one in use was revoked.
+
+        No token of the old key is sent again: every connection drains and others take over (Apple,
+        "Establishing a token-based connection to APNs"). Raises ClientClosed.
+        """
+        self._open().replace_token_signer(token_signer)
 
     @property
     def last_error(self) -> Exception | None:

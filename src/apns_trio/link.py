@@ -8,8 +8,10 @@ from typing import Any, Final, Generic, Protocol, TypeVar, cast, final
 import trio
 
 from apns_core import Connect, ConnectFailed, Endpoint, Sender
+from apns_core.proxy import Proxy
 from apns_core.tcp import set_options
 from apns_core.trust.tls import check_alpn
+from apns_trio.proxy import open_tunnel
 from apns_trio.tls_stream import TlsStream
 
 __all__ = ["Link", "Owner"]
@@ -42,11 +44,17 @@ class Link(Generic[T]):
     """The only writer of its connection: no caller's cancellation reaches a write."""
 
     def __init__(
-        self, command: Connect, context: ssl.SSLContext, sender: Sender[T], owner: Owner
+        self,
+        command: Connect,
+        context: ssl.SSLContext,
+        proxy: Proxy | None,
+        sender: Sender[T],
+        owner: Owner,
     ) -> None:
         self.connection_id = command.connection_id
         self.endpoint: Final[Endpoint] = command.endpoint
         self._deadline = command.deadline
+        self._proxy = proxy
         self._context = context
         self._sender = sender
         self._owner = owner
@@ -111,7 +119,10 @@ class Link(Generic[T]):
         with ExitStack() as stack:
             try:
                 with trio.fail_at(self._deadline):
-                    plain = await _dial(self.endpoint)
+                    if self._proxy is None:
+                        plain = await _dial(self.endpoint)
+                    else:
+                        plain = await open_tunnel(self._proxy, self.endpoint, self._deadline)
                     stream = TlsStream(plain, self._context, self.endpoint.host)
                     stack.callback(stream.close)
                     await stream.handshake()

@@ -25,6 +25,7 @@ from apns_core import (
     Outcome,
     Sender,
 )
+from apns_core.proxy import Proxy
 from apns_core.trust.provider_token import TokenSigner
 from apns_trio.link import Link
 
@@ -64,6 +65,7 @@ class Pump:
         *,
         ssl_context: ssl.SSLContext,
         token_signer: TokenSigner | None,
+        proxy: Proxy | None,
     ) -> None:
         self.sender: Final = sender
         self.token: Final = trio.lowlevel.current_trio_token()
@@ -73,6 +75,7 @@ class Pump:
         self._context = copy_context()
         self._ssl_context = ssl_context
         self._token_signer = token_signer
+        self._proxy = proxy
         self._links: dict[ConnectionId, Link[Caller]] = {}
         self._tasks = 0
         self._callers: set[Caller] = set()
@@ -112,6 +115,11 @@ class Pump:
             self._report(f"{what} {link.endpoint.host}:{link.endpoint.port}", error)
         elif error is not None:
             self._break(error)
+
+    def replace_token_signer(self, token_signer: TokenSigner) -> None:
+        """Have the next token signed by another key, and none of the old one's sent."""
+        self._token_signer = token_signer
+        self.tell(self.sender.replace_token_key)
 
     # ── callers ──
 
@@ -237,7 +245,7 @@ class Pump:
     def _obey(self, command: Command) -> None:
         match command:
             case Connect():
-                link = Link(command, self._ssl_context, self.sender, self)
+                link = Link(command, self._ssl_context, self._proxy, self.sender, self)
                 self._links[command.connection_id] = link
                 self._context.run(self._nursery.start_soon, link.run)
             case Disconnect(connection_id, _, deadline):
