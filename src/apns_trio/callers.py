@@ -160,10 +160,12 @@ class Batch:
     def deliver(self, outcome: Outcome[object]) -> None:
         """Keep it until the caller asks for it."""
         outcome.tag = None
-        if not self._stopped:
-            self._outcomes.append(outcome)
-            self._unanswered -= 1
+        if self._stopped:
+            return
+        if not self._outcomes:  # else `next` has no reason to wait
             self._changed.set()
+        self._outcomes.append(outcome)
+        self._unanswered -= 1
 
     def refuse(self) -> None:
         """Take nothing more."""

@@ -14,7 +14,7 @@ from apns_core import Notification
 from apns_simulator import Temper
 from apns_trio.pump import Pump
 from tests.contract import on_trio
-from tests.contract.kit import Client, Kit, notification, notifications, send
+from tests.contract.kit import Client, Kit, collect, notification, notifications, send
 
 NAME: ContextVar[str] = ContextVar("NAME", default="the client's")
 
@@ -177,3 +177,17 @@ def test_the_options_of_tcp() -> None:
             assert plain.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
     on_trio.run(scenario)
+
+
+def test_a_source_may_close_the_client_that_reads_it() -> None:
+    async def scenario(kit: Kit) -> str:
+        async def source() -> AsyncIterator[Notification]:
+            yield notification(1)
+            await client.aclose()
+
+        async with kit.client(kit.serve()) as client:
+            task = kit.spawn(collect, client.send_many(source()))
+            await kit.sleep(1)
+        return await task.end()
+
+    assert on_trio.run(scenario).result == "ClientClosed"
