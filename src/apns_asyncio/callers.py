@@ -58,8 +58,6 @@ class Answer:
     def _fail(self, error: Exception) -> None:
         if not self.future.done():
             self.future.set_exception(error)
-            # Mark it as retrieved: who is cancelled in this very turn does not come for it.
-            self.future.exception()
 
 
 @final

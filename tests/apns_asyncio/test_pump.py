@@ -188,6 +188,45 @@ def test_one_pump_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     scene.run(main())
 
 
+class Waiting:
+    """A caller who only notes when it is admitted."""
+
+    def __init__(self, submits: bool) -> None:  # noqa: FBT001
+        self._submits = submits
+        self.admitted = False
+
+    def admit(self) -> bool:
+        self.admitted = True
+        return self._submits
+
+    def deliver(self, outcome: Outcome[object]) -> None:
+        raise NotImplementedError
+
+    def refuse(self) -> None:
+        """There is nothing to refuse."""
+
+    def fail(self) -> None:
+        raise NotImplementedError
+
+
+def test_room_that_one_leaves_is_for_the_next() -> None:
+    scene = Scene()
+
+    async def main() -> None:
+        async with scene.client as client:
+            pump = client._open()
+            line = [Waiting(submits=False), Waiting(submits=False), Waiting(submits=True)]
+            for caller in line:
+                pump.enter(caller)
+                pump.join(caller)
+            # One that submits in its own time is given that before the next has its turn.
+            for admitted in ([], [0], [0, 1], [0, 1, 2]):
+                assert [n for n, caller in enumerate(line) if caller.admitted] == admitted
+                await turns(1)
+
+    scene.run(main())
+
+
 def test_closing_twice_at_once() -> None:
     scene = Scene()
     scene.network.handshake = never
