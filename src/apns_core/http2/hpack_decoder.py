@@ -3,6 +3,7 @@
 A decoder that has raised is out of step with its peer for good: its connection must end.
 """
 
+from functools import lru_cache
 from typing import Final, TypeAlias, final
 
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
@@ -171,7 +172,9 @@ def _string(block: bytes, position: int) -> tuple[bytes, int]:
     if end > len(block):
         raise _broken(f"a string of {length} octets beyond its block", "RFC 7541 §5.2")
     octets = block[position:end]
-    return (decode_huffman(octets) if coded else octets), end
+    if not coded:
+        return octets, end
+    return (_decode_short if length <= _SHORT else decode_huffman)(octets), end
 
 
 def decode_huffman(octets: bytes) -> bytes:
@@ -239,6 +242,12 @@ def _padding_nodes(tree: list[list[int]]) -> frozenset[int]:
         nodes.add(node)
     return frozenset(nodes)
 
+
+_SHORT: Final = 24
+"""Octets. A server's name, a media type or a date repeats; an apns-id takes 27 and does not."""
+
+# Optimisation (benchmark: compare): nginx repeats four coded literals in every response.
+_decode_short: Final = lru_cache(maxsize=256)(decode_huffman)
 
 _STATIC_ENTRIES: Final = len(STATIC_TABLE)
 _MAX_INTEGER: Final = 2**32 - 1
