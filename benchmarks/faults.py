@@ -45,7 +45,9 @@ from apns_simulator import GoAway, Ledger, SimulatorThread, Temper
 COUNT: Final = 3_000
 CONCURRENT: Final = 500
 CONFIG: Final = SenderConfig(
-    max_queued=CONCURRENT // 2, connection=ConnectionConfig(max_streams=CONCURRENT // 2)
+    max_connections=1,
+    max_queued=CONCURRENT // 2,
+    connection=ConnectionConfig(max_streams=CONCURRENT // 2),
 )
 PAYLOAD: Final = b'{"aps":{"alert":"' + b"x" * 180 + b'"}}'
 REJECTED_PREFIX: Final = "dead"
