@@ -177,7 +177,9 @@ class Pump:
         try:
             await self._finished.wait()
         except asyncio.CancelledError:
-            await self.abort()
+            # A source that closes its own client is cancelled, and would wait for itself.
+            if asyncio.current_task() not in self._tasks:
+                await self.abort()
             raise
 
     async def abort(self) -> None:
