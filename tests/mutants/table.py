@@ -129,7 +129,8 @@ MUTANTS: Final = (
     Mutant(
         "accounting: any answer proves the token",
         "apns_core/connection.py",
-        "if ticket.status == _OK:\n            self._server_errors = 0",
+        "if ticket.status == _OK or ticket.status in ticket.notification.successes:\n"
+        "            self._server_errors = 0",
         "if self._accounting.state is ConnectionState.AUTH_PENDING:\n"
         "            self._apply(Transition.ACCEPTED)\n"
         "        if ticket.status == _OK:\n            self._server_errors = 0",
