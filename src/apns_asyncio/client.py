@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Self, final
 
 from apns_asyncio.callers import Answer, Batch
-from apns_asyncio.pump import Caller, Pump
+from apns_asyncio.pump import Pump
 from apns_core import Notification, Outcome, Sender, SenderConfig
+from apns_core.adapters.pump import Caller
 from apns_core.endpoints import PRODUCTION, Endpoint
 from apns_core.errors import ApiMisuse, ClientClosed
 from apns_core.metrics import Metrics

@@ -2,42 +2,20 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
-from typing import Any, Final, Generic, Protocol, TypeVar, final
+from typing import Final, final
 
 from apns_asyncio.dial import dial
 from apns_asyncio.proxy import open_tunnel
-from apns_core import Connect, ConnectFailed, Endpoint, Sender
+from apns_core import Connect, Endpoint
+from apns_core.adapters.pump import PumpBase, refused_unheard
 from apns_core.proxy import Proxy
 from apns_core.trust.tls import check_alpn
 
-__all__ = ["Link", "Owner"]
-
-T = TypeVar("T")
-
-
-class Owner(Protocol):
-    """What a link reports to. Of the last two exactly one is called, once: then it is gone."""
-
-    def tell(self, sender_input: Callable[..., None], *args: object) -> None:
-        """Give the sender an input."""
-        ...
-
-    def wake(self) -> None:
-        """Have the link flushed in the next turn of the loop."""
-        ...
-
-    def on_attempt_failed(self, link: "Link[Any]", error: Exception | None) -> None:
-        """No connection came of it; ``error`` is None if it was called off."""
-        ...
-
-    def on_lost(self, link: "Link[Any]", error: Exception | None) -> None:
-        """The connection stood and is gone; ``error`` is None if that was in order."""
-        ...
+__all__ = ["Link"]
 
 
 @final
-class Link(asyncio.Protocol, Generic[T]):
+class Link(asyncio.Protocol):
     """The only writer of its transport: no caller's cancellation reaches a write.
 
     Begins to connect when it is made.
@@ -48,15 +26,14 @@ class Link(asyncio.Protocol, Generic[T]):
         command: Connect,
         context: ssl.SSLContext,
         proxy: Proxy | None,
-        sender: Sender[T],
-        owner: Owner,
+        pump: "PumpBase[Link]",
     ) -> None:
         self.connection_id = command.connection_id
         self.endpoint: Final[Endpoint] = command.endpoint
         self._deadline = command.deadline
         self._proxy = proxy
-        self._sender = sender
-        self._owner = owner
+        self._sender = pump.sender
+        self._pump = pump
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         """None until the sender is told that the connection stands."""
@@ -110,7 +87,7 @@ class Link(asyncio.Protocol, Generic[T]):
         if self._transport is None:
             self._early.append(data)
         else:
-            self._owner.tell(self._sender.receive_data, self.connection_id, data)
+            self._pump.tell(self._sender.receive_data, self.connection_id, data)
 
     def eof_received(self) -> None:
         """Pull no more: what is not encoded now can still go elsewhere. asyncio closes."""
@@ -126,13 +103,8 @@ class Link(asyncio.Protocol, Generic[T]):
         if self._let_go:
             exc = None
         elif not self._heard:
-            # TLS 1.3 tells a client that its certificate is refused only after the handshake, and
-            # the alert is often lost in the reset that follows it.
-            exc = ConnectFailed(
-                "the server closed the connection before it said anything; "
-                "possibly it refuses the client certificate"
-            )
-        self._owner.on_lost(self, exc)
+            exc = refused_unheard()
+        self._pump.on_lost(self, exc)
 
     def pause_writing(self) -> None:
         """Stop pulling: what is not encoded can still go elsewhere."""
@@ -141,7 +113,7 @@ class Link(asyncio.Protocol, Generic[T]):
     def resume_writing(self) -> None:
         """Pull again."""
         self._paused = False
-        self._owner.wake()
+        self._pump.wake()
 
     # ── connecting ──
 
@@ -175,18 +147,18 @@ class Link(asyncio.Protocol, Generic[T]):
         # Pause as soon as the socket takes no more, not half a megabyte later.
         transport.set_write_buffer_limits(high=1, low=0)
         self._transport = transport
-        self._owner.tell(self._sender.connected, self.connection_id)
+        self._pump.tell(self._sender.connected, self.connection_id)
         for data in self._early:
-            self._owner.tell(self._sender.receive_data, self.connection_id, data)
+            self._pump.tell(self._sender.receive_data, self.connection_id, data)
         self._early.clear()
 
     def _on_attempt_end(self, attempt: asyncio.Task[None]) -> None:
         try:
             attempt.result()
         except asyncio.CancelledError:
-            self._owner.on_attempt_failed(self, None)
+            self._pump.on_attempt_failed(self, None)
         except Exception as error:  # noqa: BLE001 - sorted by the owner
-            self._owner.on_attempt_failed(self, error)
+            self._pump.on_attempt_failed(self, error)
 
 
 _UNLIMITED: Final = 86_400.0

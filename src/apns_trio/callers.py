@@ -1,30 +1,27 @@
-"""Those who wait: one `send` for one outcome, one `send_many` for many."""
+"""Those who wait in trio: for an event, and for a task that reads."""
 
-from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable
 from contextlib import suppress
-from itertools import islice
 from typing import Any, final
 
 import trio
 
-from apns_core import Notification, Outcome, Ticket
-from apns_trio.pump import Caller, Pump
+from apns_core import Notification, Outcome
+from apns_core.adapters.callers import AnswerBase, BatchBase
+from apns_trio.pump import Pump
 from apns_trio.read_ahead import ReadAhead
 
 __all__ = ["Answer", "Batch", "Outcomes"]
 
 
 @final
-class Answer:
-    """One `send`: in line, then submitted, then answered."""
+class Answer(AnswerBase):
+    """One `send`: its answer is an event."""
 
-    __slots__ = ("_done", "_error", "_notification", "_outcome", "_pump", "_ticket")
+    __slots__ = ("_done", "_error", "_outcome")
 
     def __init__(self, notification: Notification, pump: Pump) -> None:
-        self._notification = notification
-        self._pump = pump
-        self._ticket: Ticket[Caller] | None = None
+        super().__init__(notification, pump)
         self._done = trio.Event()
         self._outcome: Outcome[object] | None = None
         self._error: Exception | None = None
@@ -39,10 +36,7 @@ class Answer:
 
     def admit(self) -> bool:
         """Submit, and take the room that there is for one."""
-        try:
-            self._ticket = self._pump.sender.submit(self._notification, self, trio.current_time())
-        except Exception as error:  # noqa: BLE001 - the caller's, and nobody else's
-            self._fail(error)
+        self._submit()
         return True
 
     def deliver(self, outcome: Outcome[object]) -> None:
@@ -52,61 +46,26 @@ class Answer:
         self._outcome = outcome
         self._done.set()
 
-    def refuse(self) -> None:
-        """End, unless it is submitted already."""
-        if self._ticket is None:
-            self.fail()
-
-    def fail(self) -> None:
-        """End without an outcome, unless there is one."""
-        self._fail(self._pump.closed_error())
-
-    def withdraw(self) -> None:
-        """Cancel what was submitted."""
-        if self._ticket is not None:
-            self._pump.tell(self._pump.sender.cancel, self._ticket)
-
     def _fail(self, error: Exception) -> None:
         self._error = error
         self._done.set()
 
 
 @final
-class Batch:
+class Batch(BatchBase[ReadAhead]):
     """One `send_many`: no task and no event a notification."""
 
-    __slots__ = (
-        "_admitted",
-        "_begun",
-        "_changed",
-        "_error",
-        "_exhausted",
-        "_notifications",
-        "_outcomes",
-        "_pump",
-        "_reader",
-        "_source",
-        "_stopped",
-        "_unanswered",
-    )
+    __slots__ = ("_begun", "_changed", "_notifications", "_spawn", "_stopped")
 
     def __init__(
         self, notifications: Iterable[Notification] | AsyncIterable[Notification], pump: Pump
     ) -> None:
+        super().__init__(pump)
         self._notifications = notifications
-        self._pump = pump
-        self._source: Iterator[Notification] = iter(())
-        self._reader: ReadAhead | None = None
-        self._outcomes: deque[Outcome[object]] = deque()
-        self._unanswered = 0
-        """Submitted, and without an outcome."""
+        self._spawn = pump.spawn
         self._changed = trio.Event()
         self._begun = False
         self._stopped = False
-        self._admitted = False
-        self._exhausted = False
-        """Whether no more are taken; `_error` says why, unless there are no more."""
-        self._error: BaseException | None = None
 
     # ── for the caller ──
 
@@ -151,12 +110,6 @@ class Batch:
 
     # ── for the pump ──
 
-    def admit(self) -> bool:
-        """Have `next` submit in its own frame, where the caller's iterable is at home."""
-        self._admitted = True
-        self._changed.set()
-        return False
-
     def deliver(self, outcome: Outcome[object]) -> None:
         """Keep it until the caller asks for it."""
         outcome.tag = None
@@ -167,18 +120,7 @@ class Batch:
         self._outcomes.append(outcome)
         self._unanswered -= 1
 
-    def refuse(self) -> None:
-        """Take nothing more."""
-        if not self._exhausted:
-            self._end(self._pump.closed_error())
-            if self._reader is not None:
-                self._reader.cancel()
-
-    def fail(self) -> None:
-        """Expect nothing more."""
-        self.refuse()
-        self._error = self._error or self._pump.closed_error()
-        self._unanswered = 0
+    def _signal(self) -> None:
         self._changed.set()
 
     # ── the source ──
@@ -194,50 +136,17 @@ class Batch:
             self._changed = trio.Event()
             if self._admitted and not self._exhausted:
                 self._submit()
+                self._pump.wake()
 
     def _begin(self) -> None:
         self._begun = True
         self._pump.enter(self)
         if isinstance(self._notifications, AsyncIterable):
             self._source = self._reader = ReadAhead(self._notifications, self._on_read)
-            self._pump.spawn(self._reader.run)
+            self._spawn(self._reader.run)
         else:
             self._source = iter(self._notifications)
             self._pump.join(self)
-
-    def _submit(self) -> None:
-        """Submit as many as there are and as there is room for."""
-        self._admitted = False
-        pump = self._pump
-        submit, room, now = pump.sender.submit, pump.sender.room, trio.current_time()
-        taken = 0
-        try:
-            for notification in islice(self._source, room):
-                submit(notification, self, now)
-                taken += 1
-        except Exception as error:  # noqa: BLE001 - `next` raises it, after the outcomes
-            self._end(error)
-        finally:
-            self._unanswered += taken
-        if self._reader is not None:
-            self._on_read(self._reader)
-        elif taken < room:
-            self._end(None)
-        else:
-            pump.join(self)
-        pump.drain()
-
-    def _on_read(self, reader: ReadAhead) -> None:
-        if reader.ended:
-            self._end(reader.error)
-        elif reader.ready:
-            self._pump.join(self)
-
-    def _end(self, error: BaseException | None) -> None:
-        if not self._exhausted:
-            self._exhausted = True
-            self._error = error
-            self._changed.set()
 
 
 @final

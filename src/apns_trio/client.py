@@ -11,6 +11,7 @@ from typing import Self, final
 import trio
 
 from apns_core import Notification, Outcome, Sender, SenderConfig
+from apns_core.adapters.pump import Caller
 from apns_core.endpoints import PRODUCTION, Endpoint
 from apns_core.errors import ApiMisuse, ClientClosed
 from apns_core.metrics import Metrics
@@ -19,7 +20,7 @@ from apns_core.sender import DEFAULT_SENDER_CONFIG
 from apns_core.trust.provider_token import TokenSigner
 from apns_core.trust.tls import client_context, prepare_context
 from apns_trio.callers import Answer, Batch, Outcomes
-from apns_trio.pump import Caller, Pump
+from apns_trio.pump import Pump
 
 __all__ = ["Client"]
 

@@ -1,46 +1,24 @@
 """One connection: how it is made, bytes in, bytes out, and how it ends."""
 
 import ssl
-from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, Final, Generic, Protocol, TypeVar, cast, final
+from typing import Final, cast, final
 
 import trio
 
-from apns_core import Connect, ConnectFailed, Endpoint, Sender
+from apns_core import Connect, Endpoint
+from apns_core.adapters.pump import PumpBase, refused_unheard
 from apns_core.proxy import Proxy
 from apns_core.tcp import set_options
 from apns_core.trust.tls import check_alpn
 from apns_trio.proxy import open_tunnel
 from apns_trio.tls_stream import TlsStream
 
-__all__ = ["Link", "Owner"]
-
-T = TypeVar("T")
-
-
-class Owner(Protocol):
-    """What a link reports to. Of the last two exactly one is called, once: then it is gone."""
-
-    def tell(self, sender_input: Callable[..., None], *args: object) -> None:
-        """Give the sender an input."""
-        ...
-
-    def drain(self) -> None:
-        """Have the link flushed, now that it can take more."""
-        ...
-
-    def on_attempt_failed(self, link: "Link[Any]", error: Exception | None) -> None:
-        """No connection came of it; ``error`` is None if it was called off."""
-        ...
-
-    def on_lost(self, link: "Link[Any]", error: Exception | None) -> None:
-        """The connection stood and is gone; ``error`` is None if that was in order."""
-        ...
+__all__ = ["Link"]
 
 
 @final
-class Link(Generic[T]):
+class Link:
     """The only writer of its connection: no caller's cancellation reaches a write."""
 
     def __init__(
@@ -48,16 +26,15 @@ class Link(Generic[T]):
         command: Connect,
         context: ssl.SSLContext,
         proxy: Proxy | None,
-        sender: Sender[T],
-        owner: Owner,
+        pump: "PumpBase[Link]",
     ) -> None:
         self.connection_id = command.connection_id
         self.endpoint: Final[Endpoint] = command.endpoint
         self._deadline = command.deadline
         self._proxy = proxy
         self._context = context
-        self._sender = sender
-        self._owner = owner
+        self._sender = pump.sender
+        self._pump = pump
         # Nobody's but the client's to cancel: whoever waits is cancelled by what surrounds *them*.
         self._scope = trio.CancelScope(shield=True)
         self._stream: TlsStream | None = None
@@ -82,9 +59,9 @@ class Link(Generic[T]):
         except Exception as failure:  # noqa: BLE001 - sorted by the owner
             error = failure
         if self._stream is None:
-            self._owner.on_attempt_failed(self, error)
+            self._pump.on_attempt_failed(self, error)
         else:
-            self._owner.on_lost(self, error)
+            self._pump.on_lost(self, error)
 
     def flush(self) -> None:
         """Write what the sender has, unless there is enough on its way already."""
@@ -132,7 +109,7 @@ class Link(Generic[T]):
             if self._let_go:  # called off in the very moment in which it stood
                 return None
             self._stream = stream
-            self._owner.tell(self._sender.connected, self.connection_id)
+            self._pump.tell(self._sender.connected, self.connection_id)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, stream)
                 error = await self._read(stream)
@@ -144,19 +121,14 @@ class Link(Generic[T]):
         try:
             while data := await stream.receive():
                 self._heard = True
-                self._owner.tell(self._sender.receive_data, self.connection_id, data)
+                self._pump.tell(self._sender.receive_data, self.connection_id, data)
         except OSError as failure:
             error = failure
         self._ended = True
         if self._let_go:
             return None
         if not self._heard:
-            # TLS 1.3 tells a client that its certificate is refused only after the handshake, and
-            # the alert is often lost in the reset that follows it.
-            error = ConnectFailed(
-                "the server closed the connection before it said anything; "
-                "possibly it refuses the client certificate"
-            )
+            error = refused_unheard()
         return error
 
     async def _write(self, stream: TlsStream) -> None:
@@ -167,7 +139,7 @@ class Link(Generic[T]):
                 data, self._outgoing = self._outgoing, b""
                 await stream.send_all(data)
                 self._writing = False
-                self._owner.drain()
+                self._pump.wake()
             await stream.send_eof()
         except OSError:
             # The reader sees the end too, and tells the sender after what it has yet to read.

@@ -1,0 +1,282 @@
+"""What moves a sender, on whatever loop: inputs in; commands and outcomes out; those who wait.
+
+An adapter makes a `Pump` of it by adding its loop's clock, timer, tasks and transports. Every input
+is followed by a drain of all outputs. Nothing is decided here.
+"""
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Generic, Protocol, TypeVar
+
+from apns_core.commands import Command, Connect, ConnectionId, Disconnect
+from apns_core.endpoints import Endpoint
+from apns_core.errors import ApnsError, ClientClosed, ConnectFailed
+from apns_core.outcomes import Outcome
+from apns_core.sender import Sender
+from apns_core.trust.provider_token import TokenSigner
+
+__all__ = ["AnyLink", "Caller", "PumpBase", "refused_unheard"]
+
+
+class Caller(Protocol):
+    """Who waits for outcomes, and before that for room. The tag of what it submits."""
+
+    def admit(self) -> bool:
+        """Submit, now that there is room; False if that will come in the caller's own time."""
+        ...
+
+    def deliver(self, outcome: Outcome[object]) -> None:
+        """Take one outcome."""
+        ...
+
+    def refuse(self) -> None:
+        """Submit nothing more: the client closes."""
+        ...
+
+    def fail(self) -> None:
+        """Expect nothing more: the client is broken."""
+        ...
+
+
+class AnyLink(Protocol):
+    """One connection's transport, and the only writer of it.
+
+    It tells the pump of its end by `PumpBase.on_attempt_failed` or by `PumpBase.on_lost`, one of
+    them, once.
+    """
+
+    @property
+    def connection_id(self) -> ConnectionId:
+        """The sender's name for it."""
+        ...
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it leads to."""
+        ...
+
+    def flush(self) -> None:
+        """Write what the sender has, as long as the transport takes it."""
+        ...
+
+    def disconnect(self, deadline: float) -> None:
+        """Write what the sender still has, and close; by ``deadline`` at the latest."""
+        ...
+
+    def abort(self) -> None:
+        """Stop connecting, or cut the connection with whatever is still to be written."""
+        ...
+
+
+L = TypeVar("L", bound=AnyLink)
+
+
+class PumpBase(ABC, Generic[L]):
+    """Holds the links, and the line of those who wait for room."""
+
+    def __init__(self, sender: Sender[Caller], token_signer: TokenSigner | None) -> None:
+        self.sender: Final = sender
+        self.last_error: Exception | None = None
+        self._token_signer = token_signer
+        self._links: dict[ConnectionId, L] = {}
+        self._callers: set[Caller] = set()
+        self._line: OrderedDict[Caller, None] = OrderedDict()
+        self._closing = False
+        self._bug: Exception | None = None
+
+    # ── what an adapter adds ──
+
+    @abstractmethod
+    def now(self) -> float:
+        """Return the time of the loop, in seconds, never less than before."""
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Have all outputs seen to, at once or once in this turn of the loop."""
+
+    @abstractmethod
+    def _connect(self, command: Connect) -> L:
+        """Begin a connection."""
+
+    @abstractmethod
+    def _set_timer(self, due: float | None) -> None:
+        """Have `Sender.handle_timeout` told when it is time."""
+
+    @abstractmethod
+    def _invited(self) -> None:
+        """See that who comes next in line is asked once the one before has submitted."""
+
+    @abstractmethod
+    def _complain(self, bug: Exception) -> None:
+        """Make a bug known, and have the end noticed that it brings."""
+
+    @abstractmethod
+    def _warn(self, what: str, error: Exception) -> None:
+        """Write to the log."""
+
+    # ── inputs ──
+
+    def tell(self, sender_input: Callable[..., object], *args: object) -> None:
+        """Give the sender an input, and see to what comes of it."""
+        if self._bug is None:
+            try:
+                sender_input(*args, self.now())
+            except Exception as bug:  # noqa: BLE001 - no input raises but by a bug
+                self._break(bug)
+        self.wake()
+
+    def on_attempt_failed(self, link: L, error: Exception | None) -> None:
+        """Tell the sender that no connection came of it; ``error`` is None if it was called off."""
+        self._forget(link, error, "no connection to")
+        self.tell(self.sender.connect_failed, link.connection_id)
+
+    def on_lost(self, link: L, error: Exception | None) -> None:
+        """Tell the sender that a connection is gone; ``error`` is None if that was in order."""
+        self._forget(link, error, "lost a connection to")
+        self.tell(self.sender.receive_eof, link.connection_id)
+
+    def replace_token_signer(self, token_signer: TokenSigner) -> None:
+        """Have the next token signed by another key, and none of the old one's sent."""
+        self._token_signer = token_signer
+        self.tell(self.sender.replace_token_key)
+
+    def _forget(self, link: L, error: Exception | None, what: str) -> None:
+        del self._links[link.connection_id]
+        if isinstance(error, OSError | ApnsError):
+            self._report(f"{what} {link.endpoint.host}:{link.endpoint.port}", error)
+        elif error is not None:
+            self._break(error)
+
+    # ── callers ──
+
+    def closed_error(self) -> ClientClosed:
+        """Return what to raise at those who come too late, or waited when a bug was met."""
+        if self._bug is None:
+            return ClientClosed("the client is closed")
+        error = ClientClosed("the client met a bug and closed; what was in flight is not known")
+        error.__cause__ = self._bug
+        return error
+
+    def enter(self, caller: Caller) -> None:
+        """Note a caller, who is to `leave`. Raises ClientClosed."""
+        if self._closing:
+            raise self.closed_error()
+        self._callers.add(caller)
+
+    def join(self, caller: Caller) -> None:
+        """Have a caller admitted when it is its turn and there is room; it keeps its place."""
+        if caller in self._callers:
+            self._line.setdefault(caller)
+            self.wake()
+
+    def leave(self, caller: Caller) -> None:
+        """Forget a caller."""
+        self._callers.discard(caller)
+        self._line.pop(caller, None)
+
+    # ── the end ──
+
+    def _begin_close(self, timeout: float | None) -> None:
+        """Take nothing more, and drain; in ``timeout`` seconds, if that is given."""
+        if timeout is not None or not self._closing:
+            deadline = None if timeout is None else self.now() + timeout
+            self.tell(partial(self.sender.close, deadline=deadline))
+        self._refuse()
+
+    def _refuse(self) -> None:
+        self._closing = True
+        self._line.clear()
+        for caller in list(self._callers):
+            caller.refuse()
+
+    def _cut(self) -> None:
+        for link in list(self._links.values()):
+            link.abort()
+
+    def _break(self, bug: Exception) -> None:
+        """Met a bug, which leaves the sender in no state to go on: let nobody wait for it."""
+        self._bug = bug
+        self._closing = True
+        self._line.clear()
+        for caller in list(self._callers):
+            caller.fail()
+        self._cut()
+        self._complain(bug)
+
+    # ── outputs ──
+
+    def _see_to_outputs(self) -> bool:
+        """Drain; return whether nothing is left of the sender and its links, for ever."""
+        if self._bug is None:
+            try:
+                self._drain()
+            except Exception as bug:  # noqa: BLE001 - whatever it is, somebody waits for it
+                self._break(bug)
+        return not self._links and (self._bug is not None or self.sender.closed)
+
+    def _drain(self) -> None:
+        sender = self.sender
+        while True:
+            for link in list(self._links.values()):
+                link.flush()
+            outcomes = sender.outcomes()
+            for outcome in outcomes:
+                outcome.tag.deliver(outcome)
+            commands = sender.commands()
+            for command in commands:
+                self._obey(command)
+            if not (self._admit() or outcomes or commands):
+                break
+        self._set_timer(sender.poll_timeout())
+
+    def _admit(self) -> bool:
+        """Let those in line submit; return whether anything was submitted."""
+        submitted = False
+        while self._line and self.sender.room > 0:
+            caller, _ = self._line.popitem(last=False)
+            if not caller.admit():
+                # The room is for it; what it leaves is for the next.
+                self._invited()
+                break
+            submitted = True
+        return submitted
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Connect(connection_id):
+                self._links[connection_id] = self._connect(command)
+            case Disconnect(connection_id, _, deadline):
+                self._links[connection_id].disconnect(deadline)
+            case _:
+                self._sign(command.issued_at)
+
+    def _sign(self, issued_at: int) -> None:
+        signer = self._token_signer
+        assert signer is not None  # noqa: S101 - a sender without tokens asks for none
+        try:
+            self.sender.token_signed(signer.sign(issued_at), self.now())
+        except Exception as error:  # noqa: BLE001 - a key service may fail in any way
+            # Its text might quote the key.
+            self._report(
+                "no provider token", ConnectFailed(f"signing raised {type(error).__name__}")
+            )
+            self.sender.signing_failed(self.now())
+
+    def _report(self, what: str, error: Exception) -> None:
+        # Without its traceback, which holds on to whatever took part in the attempt.
+        self.last_error = error.with_traceback(None)
+        self._warn(what, error)
+
+
+def refused_unheard() -> ConnectFailed:
+    """Return why a connection was probably lost on which the server never said a word.
+
+    TLS 1.3 tells a client that its certificate is refused only after the handshake, and the alert
+    is often lost in the reset that follows it.
+    """
+    return ConnectFailed(
+        "the server closed the connection before it said anything; "
+        "possibly it refuses the client certificate"
+    )
