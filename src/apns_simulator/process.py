@@ -9,7 +9,7 @@ from typing import IO, Any, Self, cast, final
 
 from .config import Rejection, SimulatorConfig
 from .ledger import Ledger
-from .provisioning import ProviderKey, make_provider_key
+from .provisioning import KeyOwner
 from .temper import GoAway, Temper
 
 __all__ = ["SimulatorProcess"]
@@ -18,7 +18,7 @@ STOP_SECONDS = 10
 
 
 @final
-class SimulatorProcess:
+class SimulatorProcess(KeyOwner):
     """Runs ``python -m apns_simulator --control``. Use it as a context manager, from one thread.
 
     Without a `config` it trusts one provider key, made for it: ``provider_key``.
@@ -36,10 +36,7 @@ class SimulatorProcess:
         self.host = host
         self.port = port
         self.ca_pem = ""
-        self._provider_key: ProviderKey | None = None
-        if config is None:
-            self._provider_key = make_provider_key()
-            config = SimulatorConfig(trusted_keys=self._provider_key.trusted())
+        config = self._own_key(config)
         self._arguments = ["--config", config.to_json(), "--host", host, "--port", str(port)]
         if temper is not None:
             self._arguments += ["--temper", temper.to_json()]
@@ -87,19 +84,6 @@ class SimulatorProcess:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def provider_key(self) -> ProviderKey:
-        """The key that it trusts.
-
-        Raises:
-            LookupError: it was given a configuration, and with it keys of your own.
-
-        """
-        if self._provider_key is None:
-            msg = "made with a configuration: sign with a key that its trusted_keys names"
-            raise LookupError(msg)
-        return self._provider_key
 
     def client_context(self) -> ssl.SSLContext:
         """Return a TLS context for a client of this server: trusts its authority, offers ``h2``."""

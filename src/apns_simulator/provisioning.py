@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from .config import TrustedKey
+from .config import SimulatorConfig, TrustedKey
 
-__all__ = ["ProviderKey", "make_provider_key"]
+__all__ = ["KeyOwner", "ProviderKey", "make_provider_key"]
 
 IDENTIFIER_ALPHABET: Final = string.ascii_uppercase + string.digits
 
@@ -60,6 +60,32 @@ def make_provider_key() -> ProviderKey:
         .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         .decode(),
     )
+
+
+class KeyOwner:
+    """What runs a simulator, and makes a provider key for it where nobody brings any."""
+
+    _provider_key: ProviderKey | None = None
+
+    def _own_key(self, config: SimulatorConfig | None) -> SimulatorConfig:
+        """Return ``config``, or else one that trusts a key made now."""
+        if config is not None:
+            return config
+        self._provider_key = make_provider_key()
+        return SimulatorConfig(trusted_keys=self._provider_key.trusted())
+
+    @property
+    def provider_key(self) -> ProviderKey:
+        """The key that it trusts.
+
+        Raises:
+            LookupError: it was given a configuration, and with it keys of your own.
+
+        """
+        if self._provider_key is None:
+            msg = "made with a configuration: sign with a key that its trusted_keys names"
+            raise LookupError(msg)
+        return self._provider_key
 
 
 def _identifier() -> str:

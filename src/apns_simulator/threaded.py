@@ -9,7 +9,7 @@ from typing import Self, TypeVar, final
 
 from .config import Rejection, SimulatorConfig
 from .ledger import Ledger
-from .provisioning import ProviderKey, make_provider_key
+from .provisioning import KeyOwner
 from .server import SimulatorServer
 from .simulator import Simulator
 from .temper import GoAway, Temper
@@ -22,11 +22,11 @@ START_SECONDS = 30
 
 
 @final
-class SimulatorThread:
+class SimulatorThread(KeyOwner):
     """A server with a thread and an event loop of its own. Use it as a context manager.
 
-    Without a `config` it trusts one provider key, made for it: ``provider_key``. With one, the keys
-    are yours and ``provider_key`` is ``None``. All methods may be called from any thread.
+    Without a `config` it trusts one provider key, made for it: ``provider_key``. All methods may be
+    called from any thread.
     """
 
     def __init__(
@@ -39,10 +39,7 @@ class SimulatorThread:
         tls: bool = True,
         keep_entries: bool = True,
     ) -> None:
-        self._provider_key: ProviderKey | None = None
-        if config is None:
-            self._provider_key = make_provider_key()
-            config = SimulatorConfig(trusted_keys=self._provider_key.trusted())
+        config = self._own_key(config)
         self._server = SimulatorServer(
             config, temper=temper, host=host, port=port, tls=tls, keep_entries=keep_entries
         )
@@ -82,19 +79,6 @@ class SimulatorThread:
     def ca_pem(self) -> str:
         """The certificate authority to trust, as PEM text."""
         return self._server.ca_pem
-
-    @property
-    def provider_key(self) -> ProviderKey:
-        """The key that it trusts.
-
-        Raises:
-            LookupError: it was given a configuration, and with it keys of your own.
-
-        """
-        if self._provider_key is None:
-            msg = "made with a configuration: sign with a key that its trusted_keys names"
-            raise LookupError(msg)
-        return self._provider_key
 
     def client_context(self) -> ssl.SSLContext:
         """Return a TLS context for a client of this server: trusts its authority, offers ``h2``."""
