@@ -646,9 +646,9 @@ def _rejected(ticket: Ticket[T]) -> Rejected[T]:
     apns_id = request_id = retry_after = None
     for name, value in ticket.fields:
         if name == b"apns-id":
-            apns_id = value.decode("ascii", "backslashreplace")
+            apns_id = _text(value)
         elif name == b"apns-request-id":
-            request_id = value.decode("ascii", "backslashreplace")
+            request_id = _text(value)
         elif name == b"retry-after" and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
             # The other form, a date, needs a wall clock and is not worth one: Apple documents none.
             retry_after = float(value)
