@@ -1,0 +1,110 @@
+"""What an answer says beyond that of a device push reaches the caller, from the octets on."""
+
+import pytest
+
+from apns_core import Accepted, Outcome, Reason, Rejected
+from apns_core.http2.limits import MAX_BODY_SIZE
+from apns_core.requests.channels import (
+    Channel,
+    ChannelRequest,
+    CreateChannel,
+    CreatedChannel,
+    DeleteChannel,
+    DeletedChannel,
+    ListChannels,
+    ReadChannel,
+    StoragePolicy,
+)
+from apns_core.requests.request import Request
+from tests.apns_core.peer import NOTIFICATION, Scene
+
+APP, CHANNEL = "com.example.app", "dHN0LXNyY2gtY2hubA=="
+REQUEST_ID = "123e4567-e89b-12d3-a456-426614174000"
+STATED = b'{"message-storage-policy":1,"push-type":"LiveActivity"}'
+
+# request, status, further field, body, what it comes to
+ANSWERS: list[tuple[ChannelRequest, int, tuple[str, str], bytes, object]] = [
+    (
+        CreateChannel(APP, StoragePolicy.MOST_RECENT_MESSAGE),
+        201,
+        ("apns-channel-id", CHANNEL),
+        b"",
+        CreatedChannel(CHANNEL, StoragePolicy.MOST_RECENT_MESSAGE, REQUEST_ID),
+    ),
+    (
+        ReadChannel(APP, CHANNEL),
+        200,
+        ("content-type", "application/json"),
+        STATED,
+        Channel(CHANNEL, StoragePolicy.MOST_RECENT_MESSAGE, "liveactivity", REQUEST_ID),
+    ),
+    (
+        DeleteChannel(APP, CHANNEL),
+        204,
+        ("date", "today"),
+        b"",
+        DeletedChannel(CHANNEL, REQUEST_ID),
+    ),
+]
+
+
+def answer(
+    request: Request, status: int, *fields: tuple[str, str], body: bytes = b""
+) -> Outcome[int]:
+    """Return what comes of a request that is answered so, the body in frames of 10,000 octets."""
+    scene = Scene()
+    scene.open()
+    (stream_id,) = scene.submit(notification=request)
+    octets = scene.peer.headers(stream_id, status, *fields, ends=not body)
+    for start in range(0, len(body), 10_000):
+        part = body[start : start + 10_000]
+        octets += scene.peer.data(stream_id, part, ends=start + 10_000 >= len(body))
+    scene.feed(octets)
+    return scene.outcomes[-1]
+
+
+@pytest.mark.parametrize(
+    ("channel_request", "status", "field", "body", "result"),
+    ANSWERS,
+    ids=[type(row[0]).__name__ for row in ANSWERS],
+)
+def test_an_answer_is_carried_to_its_request(
+    channel_request: ChannelRequest,
+    status: int,
+    field: tuple[str, str],
+    body: bytes,
+    result: object,
+) -> None:
+    request_id = ("apns-request-id", REQUEST_ID)
+    accepted = answer(channel_request, status, request_id, field, body=body)
+    assert type(accepted) is Accepted
+    assert accepted.status == status
+    assert accepted.body == body
+    assert channel_request.result(accepted) == result
+
+
+def test_a_list_longer_than_any_reason_is_whole() -> None:
+    body = b'{"channels":["' + b'","'.join([CHANNEL.encode()] * 2_000) + b'"]}'
+    assert len(body) > 2 * MAX_BODY_SIZE
+    accepted = answer(ListChannels(APP), 200, body=body)
+    assert type(accepted) is Accepted
+    assert accepted.body == body
+
+
+def test_created_is_no_answer_to_a_device_push() -> None:
+    assert type(answer(NOTIFICATION, 201)) is Rejected
+
+
+def test_a_device_push_has_the_plain_answer() -> None:
+    accepted = answer(NOTIFICATION, 200, ("apns-id", "id"))
+    assert type(accepted) is Accepted
+    assert (accepted.status, accepted.body) == (200, b"")
+    assert (accepted.apns_request_id, accepted.channel_id) == (None, None)
+
+
+def test_a_rejection_tells_its_request_id() -> None:
+    body = b'{"reason":"BadChannelId"}'
+    rejected = answer(ReadChannel(APP, CHANNEL), 400, ("apns-request-id", REQUEST_ID), body=body)
+    assert type(rejected) is Rejected
+    assert rejected.reason is Reason.BAD_CHANNEL_ID
+    assert rejected.apns_request_id == REQUEST_ID
