@@ -1,0 +1,127 @@
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from apns_cli.access import Access, Credentials, Service, access_options, key_options
+from apns_core import InvalidField
+from apns_simulator import make_provider_key
+
+SEEN: list[Access] = []
+
+
+@click.command
+@access_options()
+@click.argument("word")
+def show(access: Access, word: str) -> None:
+    SEEN.append(access)
+    click.echo(f"{word} {access.endpoint().host}:{access.endpoint().port}")
+
+
+@click.command
+@access_options(Service.CHANNELS)
+def show_channels(access: Access) -> None:
+    click.echo(f"{access.endpoint().host}:{access.endpoint().port}")
+
+
+@click.command
+@access_options()
+def connect(access: Access) -> None:
+    access.client()
+    click.echo("made")
+
+
+@click.command
+@key_options
+def sign(credentials: Credentials) -> None:
+    click.echo(repr(credentials.token_key()))
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "AuthKey_ABC123DEFG.p8"
+    path.touch(0o600)
+    path.write_text(make_provider_key().private_key_pem)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "endpoint"),
+    [
+        ((), "api.push.apple.com:443"),
+        (("--environment", "development"), "api.sandbox.push.apple.com:443"),
+        (("--port", "2197"), "api.push.apple.com:2197"),
+        (("--server", "localhost:2197"), "localhost:2197"),
+        (("--server", "https://127.0.0.1:8443"), "127.0.0.1:8443"),
+        (("--server", "[::1]:8443"), "::1:8443"),
+        (("--server", "localhost", "--port", "99"), "localhost:99"),
+    ],
+)
+def test_where_it_goes(options: tuple[str, ...], endpoint: str) -> None:
+    result = CliRunner().invoke(show, [*options, "to"])
+    assert (result.exit_code, result.stdout) == (0, f"to {endpoint}\n")
+
+
+def test_channels_have_hosts_and_ports_of_their_own() -> None:
+    production = CliRunner().invoke(show_channels)
+    development = CliRunner().invoke(show_channels, env={"APNS_ENVIRONMENT": "development"})
+    assert production.stdout == "api-manage-broadcast.push.apple.com:2196\n"
+    assert development.stdout == "api-manage-broadcast.sandbox.push.apple.com:2195\n"
+
+
+@pytest.mark.parametrize("server", ["http://host", "https://me@host", "host:x", "", "a b"])
+def test_a_server_that_is_none(server: str) -> None:
+    result = CliRunner().invoke(show, ["--server", server, "to"])
+    assert isinstance(result.exception, InvalidField)
+
+
+def test_the_key_id_is_in_the_name_of_the_file(key_file: Path) -> None:
+    result = CliRunner().invoke(sign, ["--key", str(key_file), "--team-id", "DEF123GHIJ"])
+    assert result.stdout == "TokenKey(key_id='ABC123DEFG', team_id='DEF123GHIJ')\n"
+
+
+def test_the_key_may_be_in_the_environment(key_file: Path) -> None:
+    env = {"APNS_KEY": key_file.read_text(), "APNS_KEY_ID": "K" * 10, "APNS_TEAM_ID": "T" * 10}
+    result = CliRunner().invoke(sign, env=env)
+    assert result.stdout == f"TokenKey(key_id={'K' * 10!r}, team_id={'T' * 10!r})\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ((), "no credentials"),
+        (("--key", "AuthKey_ABC123DEFG.p8"), "team_id: is missing"),
+        (("--key", "other.p8", "--team-id", "DEF123GHIJ"), "key_id: is missing"),
+        (("--key", "AuthKey_ABC123DEFG.p8", "--team-id", "x"), "team_id: must be 10"),
+        (
+            ("--key", "AuthKey_ABC123DEFG.p8", "--team-id", "DEF123GHIJ", "--certificate", "a"),
+            "not both",
+        ),
+        (("--certificate", "missing.pem"), "certificate: cannot be read"),
+    ],
+)
+def test_credentials_that_are_wrong_usage(
+    options: tuple[str, ...], complaint: str, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(key_file.parent)
+    result = CliRunner().invoke(connect, options)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+
+
+def test_warns_of_a_key_that_others_may_read(key_file: Path) -> None:
+    key_file.chmod(0o644)
+    result = CliRunner().invoke(connect, ["--key", str(key_file), "--team-id", "DEF123GHIJ"])
+    assert (result.exit_code, result.stdout) == (0, "made\n")
+    assert "mode 0644" in result.stderr
+
+
+def test_a_password_on_the_command_line_is_refused() -> None:
+    url = "http://me:secret@proxy.example"
+    result = CliRunner().invoke(show, ["--proxy", url, "to"])
+    assert result.exit_code == 2
+    assert "secret" not in result.stderr
+    result = CliRunner().invoke(show, ["to"], env={"APNS_PROXY": url})
+    assert result.exit_code == 0
+    assert "secret" not in repr(SEEN[-1])
