@@ -56,7 +56,7 @@ def test_a_request_that_was_sent_ends_unknown_at_its_deadline() -> None:
     scene.check()
 
 
-def test_a_request_whose_body_is_held_back_ends_unprocessed_at_its_deadline() -> None:
+def test_c11_a_request_whose_body_is_held_back_ends_unprocessed_at_its_deadline() -> None:
     scene = Scene(HASTY)
     scene.open()
     scene.feed(scene.peer.settings(window=0))
@@ -91,7 +91,7 @@ def test_a_status_decides_even_where_the_end_of_the_body_never_comes(
     scene.check()
 
 
-def test_a_drip_of_a_response_does_not_outlast_the_deadline() -> None:
+def test_s14_a_drip_of_a_response_does_not_outlast_the_deadline() -> None:
     scene = Scene(HASTY)
     scene.open()
     scene.submit()
@@ -119,7 +119,7 @@ def test_expired_requests_of_a_draining_connection_let_it_close() -> None:
 # ── PING ──
 
 
-def test_a_ping_when_nothing_was_read_with_requests_in_flight() -> None:
+def test_s21_a_ping_when_nothing_was_read_with_requests_in_flight() -> None:
     scene = Scene(PATIENT)
     scene.open()
     scene.submit()
@@ -165,7 +165,7 @@ def test_a_request_after_a_long_silence_is_given_its_time() -> None:
     assert scene.pings_sent == 1
 
 
-def test_an_unanswered_ping_ends_the_connection() -> None:
+def test_s21_an_unanswered_ping_ends_the_connection() -> None:
     scene = Scene(PATIENT)
     scene.open(limit=2)
     scene.submit(3)

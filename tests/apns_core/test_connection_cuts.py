@@ -140,7 +140,7 @@ def test_an_end_at_any_octet_leaves_one_outcome_each(name: str) -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=400), st.booleans())
-def test_anything_at_all_makes_no_difference_and_never_raises(
+def test_t12_anything_at_all_makes_no_difference_and_never_raises(
     octets: bytes,
     greeted: bool,  # noqa: FBT001
 ) -> None:
@@ -154,7 +154,7 @@ def test_anything_at_all_makes_no_difference_and_never_raises(
 
 @settings(deadline=None)
 @given(st.sampled_from(sorted(SCRIPTS)), st.integers(0, 10_000), st.binary(max_size=4))
-def test_a_damaged_script_makes_no_difference_and_never_raises(
+def test_t12_a_damaged_script_makes_no_difference_and_never_raises(
     name: str, at: int, damage: bytes
 ) -> None:
     make, script = SCRIPTS[name]

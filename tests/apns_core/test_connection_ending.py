@@ -58,7 +58,7 @@ def test_goaway_with_nothing_in_flight_ends_at_once() -> None:
     ]
 
 
-def test_goaway_then_the_end_of_the_connection() -> None:
+def test_s12_goaway_then_the_end_of_the_connection() -> None:
     scene = Scene()
     scene.open()
     scene.submit(3)
@@ -84,7 +84,7 @@ def test_a_second_goaway_may_lower_the_line(last: int) -> None:
     scene.check()
 
 
-def test_a_goaway_that_raises_the_line_is_an_error_and_changes_no_outcome() -> None:
+def test_s9_a_goaway_that_raises_the_line_is_an_error_and_changes_no_outcome() -> None:
     scene = Scene()
     scene.open()
     scene.submit(3)
@@ -110,7 +110,7 @@ def test_a_goaway_that_raises_the_line_is_an_error_and_changes_no_outcome() -> N
         (b"", b"", None),
     ],
 )
-def test_the_first_goaway_that_says_something_is_kept(
+def test_s11_the_first_goaway_that_says_something_is_kept(
     first: bytes, second: bytes, kept: str | None
 ) -> None:
     scene = Scene()
@@ -128,7 +128,7 @@ def test_the_first_goaway_that_says_something_is_kept(
 
 @settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 2**32 - 1))
-def test_any_debug_data_is_an_event(debug_data: bytes, code: int) -> None:
+def test_s11_any_debug_data_is_an_event(debug_data: bytes, code: int) -> None:
     scene = Scene()
     scene.open()
     scene.submit()
@@ -247,7 +247,7 @@ def test_a_broken_rule_ends_the_connection_after_what_came_before() -> None:
     assert scene.goaways_sent == [closed.error.code]
 
 
-def test_one_malformed_response_among_a_hundred() -> None:
+def test_h13_one_malformed_response_among_a_hundred() -> None:
     scene = Scene()
     scene.open()
     scene.submit(100)

@@ -23,7 +23,7 @@ BIG = Notification(ROUTE, DEVICE, b"x" * 4_096)
 
 
 @pytest.mark.parametrize("limit", [1, 0])
-def test_a_limit_that_falls_touches_nothing_in_flight(limit: int) -> None:
+def test_s7_a_limit_that_falls_touches_nothing_in_flight(limit: int) -> None:
     scene = Scene()
     scene.open(limit=100)
     assert len(scene.submit(60)) == 60
@@ -44,7 +44,7 @@ def test_a_limit_that_falls_touches_nothing_in_flight(limit: int) -> None:
     scene.check()
 
 
-def test_the_queue_drains_when_the_limit_rises_again() -> None:
+def test_s7_the_queue_drains_when_the_limit_rises_again() -> None:
     scene = Scene()
     scene.open(limit=2)
     scene.submit(10)
@@ -82,7 +82,7 @@ def test_our_own_limit() -> None:
 @given(
     st.lists(st.integers(0, 1_000) | st.sampled_from(["answer", "submit", "reject"]), max_size=30)
 )
-def test_no_stream_opens_above_the_limit(steps: list[int | str]) -> None:
+def test_s7_no_stream_opens_above_the_limit(steps: list[int | str]) -> None:
     scene = Scene()
     scene.open(limit=20)
     limit = 20
@@ -159,7 +159,7 @@ def test_a_stream_window_of_0_holds_bodies_back() -> None:
     assert scene.peer.requests[stream_id].ended
 
 
-def test_a_request_above_the_peers_list_limit_uses_no_stream() -> None:
+def test_h4_a_request_above_the_peers_list_limit_uses_no_stream() -> None:
     scene = Scene()
     scene.open(limit=100, list_size=8_000)
     size = sum(len(n) + len(v) + 32 for n, v in scene.peer.requests[1].fields)
@@ -188,7 +188,7 @@ def test_a_shrinking_header_table_keeps_requests_readable() -> None:
         assert seen.fields == scene.peer.requests[1].fields, stream_id
 
 
-def test_stream_ids_run_out_in_time() -> None:
+def test_s19_stream_ids_run_out_in_time() -> None:
     scene = Scene()
     scene.open()
     # White-box: half a thousand million requests later.
@@ -242,7 +242,7 @@ def test_a_reset_before_the_whole_request_proves_that_it_was_not_processed() -> 
 
 
 @pytest.mark.parametrize(("period", "drains"), [(29.9, True), (30.1, False)])
-def test_a_hundred_resets_in_half_a_minute(period: float, drains: bool) -> None:  # noqa: FBT001
+def test_s4_a_hundred_resets_in_half_a_minute(period: float, drains: bool) -> None:  # noqa: FBT001
     scene = Scene(ConnectionConfig(request_timeout=1_000.0))
     scene.open()
     for number in range(100):
@@ -259,7 +259,7 @@ def test_a_hundred_resets_in_half_a_minute(period: float, drains: bool) -> None:
         assert scene.state() is ConnectionState.OPEN
 
 
-def test_a_server_that_refuses_every_stream_is_left() -> None:
+def test_s6_a_server_that_refuses_every_stream_is_left() -> None:
     scene = Scene()
     scene.open()
     while scene.state() is ConnectionState.OPEN:
@@ -295,7 +295,7 @@ def test_each_stream_above_a_fallen_limit_may_be_refused() -> None:
     assert scene.state() is ConnectionState.OPEN
 
 
-def test_a_fallen_limit_explains_no_other_resets() -> None:
+def test_s4_a_fallen_limit_explains_no_other_resets() -> None:
     scene = Scene()
     scene.open(limit=200)
     streams = scene.submit(200)

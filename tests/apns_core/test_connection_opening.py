@@ -179,7 +179,7 @@ def test_a_token_that_waits_for_room_is_not_in_use_yet() -> None:
     assert scene.token_first_used_at() is None, "no octet may go"
 
 
-def test_settings_that_come_too_late() -> None:
+def test_c4_settings_that_come_too_late() -> None:
     scene = Scene()
     scene.submit(2)
     scene.advance(19.9)
@@ -195,7 +195,7 @@ def test_settings_that_come_too_late() -> None:
     scene.check()
 
 
-def test_our_settings_never_acknowledged() -> None:
+def test_c5_our_settings_never_acknowledged() -> None:
     scene = Scene(ConnectionConfig(request_timeout=60.0))
     scene.drain()
     scene.feed(scene.peer.settings(limit=100))
@@ -214,7 +214,7 @@ def test_our_settings_never_acknowledged() -> None:
     assert scene.goaways_sent == [4]
 
 
-def test_our_settings_acknowledged_in_the_last_moment() -> None:
+def test_c5_our_settings_acknowledged_in_the_last_moment() -> None:
     scene = Scene(ConnectionConfig(stall_after=30.0))
     scene.drain()
     scene.feed(scene.peer.settings(limit=100))
@@ -236,7 +236,7 @@ NOT_HTTP2 = [
 
 
 @pytest.mark.parametrize("greeting", NOT_HTTP2)
-def test_a_server_of_something_else_has_processed_nothing(greeting: bytes) -> None:
+def test_c4_a_server_of_something_else_has_processed_nothing(greeting: bytes) -> None:
     scene = Scene()
     scene.submit(2)
     scene.feed(greeting)

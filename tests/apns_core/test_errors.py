@@ -8,7 +8,7 @@ from apns_core import errors
 from apns_core.errors import ApnsError, InvalidField
 
 
-def test_every_public_exception_has_the_one_root() -> None:
+def test_t12_every_public_exception_has_the_one_root() -> None:
     for module in (apns_core, errors):
         for name in module.__all__:
             thing = getattr(module, name)

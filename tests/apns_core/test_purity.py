@@ -197,7 +197,7 @@ def test_the_engine_is_all_there() -> None:
 
 
 @pytest.mark.parametrize("module", sorted(ENGINE))
-def test_source_of_the_engine(module: str) -> None:
+def test_t11_source_of_the_engine(module: str) -> None:
     assert problems(MODULES[module].read_text("utf-8")) == []
 
 
@@ -365,7 +365,7 @@ def run(script: str, hash_seed: str = "0") -> str:
     return finished.stdout
 
 
-def test_importing_the_engine_brings_no_io_along() -> None:
+def test_t11_importing_the_engine_brings_no_io_along() -> None:
     new = set(run(IMPORT_CHECK).split())
     assert {"apns_core", "hpack"} <= new
     assert not new & MUST_NOT_COME_ALONG

@@ -276,7 +276,7 @@ json_values = st.recursive(
 
 
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
-def test_any_bytes_make_a_sane_error_body(body: bytes) -> None:
+def test_s20_any_bytes_make_a_sane_error_body(body: bytes) -> None:
     parsed = parse_error_body(body)
     if parsed.reason_text is None:
         assert parsed.reason is None

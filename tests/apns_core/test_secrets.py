@@ -156,7 +156,7 @@ def test_the_scene_shows_something_of_everything() -> None:
 
 
 @pytest.mark.parametrize("thing", list(public_objects()), ids=lambda thing: type(thing).__name__)
-def test_nothing_shows_a_secret(thing: object) -> None:
+def test_t7_nothing_shows_a_secret(thing: object) -> None:
     for text in shown(thing):
         assert_clean(text)
 
@@ -202,7 +202,7 @@ BAD: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("field", "value"), BAD)
-def test_no_refusal_repeats_what_it_refuses(field: str, value: object) -> None:
+def test_t7_no_refusal_repeats_what_it_refuses(field: str, value: object) -> None:
     arguments: dict[str, Any] = {
         "route": Route("com.example.app"),
         "device_token": DEVICE,
@@ -276,7 +276,7 @@ def test_a_text_around_a_canary_is_refused_without_it(before: str, after: str) -
                 assert_clean(repr(made).replace(COLLAPSE_ID, ""))
 
 
-def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_t7_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         scene()
         sender()

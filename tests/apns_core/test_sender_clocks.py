@@ -55,7 +55,7 @@ def test_servers_that_are_all_mute_are_not_hammered() -> None:
     assert len(world.live_links) == 0
 
 
-def test_a_black_hole_is_left_within_26_seconds() -> None:
+def test_s21_a_black_hole_is_left_within_26_seconds() -> None:
     world = World()
     submit_ten_a_second(world, 60.0)
 
@@ -148,7 +148,7 @@ def test_one_that_takes_nothing_and_is_asked_for_nothing_is_kept() -> None:
     assert len(world.connect_times) == 1
 
 
-def test_a_limit_of_none_is_waited_out() -> None:
+def test_s7_a_limit_of_none_is_waited_out() -> None:
     world = World(apns=SimulatorConfig(authentication="none", first_max_concurrent_streams=0))
     world.submit(5)
     world.run(10.0)

@@ -103,7 +103,7 @@ def test_a_connect_that_hangs_is_given_up_and_counted() -> None:
     world.finish()
 
 
-def test_only_a_response_resets_the_backoff() -> None:
+def test_s23_only_a_response_resets_the_backoff() -> None:
     world = World(temper=Temper(close_after_requests=0, first_connections=6))
     submit_each_second(world, 400)
     world.run(400.0)
@@ -123,7 +123,7 @@ def test_only_a_response_resets_the_backoff() -> None:
     assert [when - lost_at for when in again] == pytest.approx([0.0, 1.7], abs=0.4)
 
 
-def test_a_server_that_accepts_and_says_goaway_is_not_hammered() -> None:
+def test_s23_a_server_that_accepts_and_says_goaway_is_not_hammered() -> None:
     for seed in range(20):
         world = World(seed=seed, temper=Temper(goaway_after=0))
         submit_each_second(world, 600)
@@ -185,7 +185,7 @@ def test_no_settings_end_a_connection_and_count_against_it() -> None:
 
 
 @pytest.mark.parametrize("reason", ["BadCertificate", "BadCertificateEnvironment"])
-def test_a_fatal_reason_ends_it_all_and_says_why(reason: str) -> None:
+def test_s23_a_fatal_reason_ends_it_all_and_says_why(reason: str) -> None:
     temper = Temper(goaway_after=0, goaway_frames=(GoAway.because(reason, last_stream_id=0),))
     world = World(temper=temper)
     world.submit(20)

@@ -23,7 +23,7 @@ LOSES_THE_FIRST = Temper(close_after_requests=1, first_connections=1)
 # ── provably unprocessed ──
 
 
-def test_a_graceful_goaway_loses_and_repeats_nothing() -> None:
+def test_s8_a_graceful_goaway_loses_and_repeats_nothing() -> None:
     world = World()
     world.submit(1)
     world.run()
@@ -60,7 +60,7 @@ def test_goaway_after_goaway_loses_nothing() -> None:
     assert set(world.attempts().values()) == {1}
 
 
-def test_a_refused_stream_is_tried_again_a_bounded_number_of_times() -> None:
+def test_s6_a_refused_stream_is_tried_again_a_bounded_number_of_times() -> None:
     world = World(temper=Temper(refuse_every=1))
     world.submit(10)
     world.finish()
@@ -78,7 +78,7 @@ def test_refused_at_first_it_is_accepted_at_last() -> None:
         assert set(world.attempts().values()) == {1}
 
 
-def test_the_second_attempt_is_immediate_and_the_third_is_not() -> None:
+def test_s6_the_second_attempt_is_immediate_and_the_third_is_not() -> None:
     world = World(temper=Temper(refuse_every=1), seed=5)
     (ticket,) = world.submit(1)
     world.run(0.145)
@@ -261,7 +261,7 @@ def test_a_verdict_is_final(reason: str) -> None:
     assert ticket.attempts == 1
 
 
-def test_where_all_is_refused_attempts_stay_within_the_budget() -> None:
+def test_s22_where_all_is_refused_attempts_stay_within_the_budget() -> None:
     world = World(
         temper=Temper(answer_status=503, answer_reason="ServiceUnavailable"),
         network=Network(latency=0.001),
@@ -285,7 +285,7 @@ def test_acceptances_earn_retries() -> None:
     assert 100 < world.simulator.ledger.processed_count - 1_000 <= 100 + 750 / 5
 
 
-def test_retry_after_is_obeyed() -> None:
+def test_s22_retry_after_is_obeyed() -> None:
     world = World(temper=Temper(answer_status=503, retry_after=7))
     (ticket,) = world.submit(1)
     world.run(0.2)
@@ -325,7 +325,7 @@ def test_what_blames_the_connection_is_sent_again_on_another(reason: str) -> Non
     assert [record.requests for record in world.simulator.ledger.connections] == [301, 300]
 
 
-def test_three_server_errors_in_a_row_cost_the_connection_and_no_notification() -> None:
+def test_s22_three_server_errors_in_a_row_cost_the_connection_and_no_notification() -> None:
     world = World()
     world.submit(1)
     world.run()

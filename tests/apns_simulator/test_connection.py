@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.apns_simulator.raw_client import PREFACE, RawClient, fields, make_simulator
 
 
-def test_h2_agrees_with_what_it_reads() -> None:
+def test_the_library_h2_agrees_with_what_it_reads() -> None:
     connection = make_simulator().accept(0.0)
     client = H2Connection(H2Configuration(header_encoding=None))
     client.initiate_connection()

@@ -82,7 +82,7 @@ async def test_a_limit_that_drops_with_each_rejection(kit: Kit, reason: str) -> 
 @pytest.mark.parametrize("ends", ["clean", "truncated", "reset"])
 @pytest.mark.parametrize("after", ["settings", "some answers", "requests"])
 @both_loops
-async def test_an_end_is_an_end_however_it_comes(kit: Kit, ends: Ending, after: str) -> None:
+async def test_t1_an_end_is_an_end_however_it_comes(kit: Kit, ends: Ending, after: str) -> None:
     """T1: what HTTP/2 has said by then decides, not how TLS and TCP went."""
     server = kit.serve(latency=1, max_concurrent_streams=10)
     async with kit.client(server) as client:
@@ -139,7 +139,7 @@ async def test_a_mute_server_is_left_for_another_connection(kit: Kit) -> object:
 
 
 @both_loops
-async def test_a_black_hole_is_found_by_a_ping(kit: Kit) -> None:
+async def test_s21_a_black_hole_is_found_by_a_ping(kit: Kit) -> None:
     hole = replace(FIRST, silent_after=1, silence="everything")
     async with kit.client(kit.serve(temper=hole)) as client:
         assert await send(client, 0) == "accepted"
@@ -161,7 +161,7 @@ def _big(number: int) -> Notification:
 
 
 @both_loops
-async def test_a_server_that_answers_503(kit: Kit) -> object:
+async def test_s22_a_server_that_answers_503(kit: Kit) -> object:
     server = kit.serve(temper=Temper(answer_status=503, answer_reason="ServiceUnavailable"))
     async with kit.client(server) as client:
         outcomes = await collect(client.send_many(notifications(10)))

@@ -42,7 +42,7 @@ def of_an_unknown_authority() -> ssl.SSLContext:
     ],
 )
 @both_loops
-async def test_a_server_that_is_not_to_be_trusted(
+async def test_t3_a_server_that_is_not_to_be_trusted(
     kit: Kit, make: Callable[[], ssl.SSLContext], says: str
 ) -> None:
     """T3: no connection, no loop at speed, and what is queued stays queued."""
@@ -59,7 +59,7 @@ async def test_a_server_that_is_not_to_be_trusted(
 
 @pytest.mark.parametrize(("alpn", "got"), [((), "no protocol"), (("http/1.1",), "no protocol")])
 @both_loops
-async def test_a_server_that_does_not_offer_http_2(
+async def test_t2_a_server_that_does_not_offer_http_2(
     kit: Kit, alpn: tuple[str, ...], got: str
 ) -> None:
     """T2: refused right after the handshake, before a byte of HTTP/2."""
@@ -73,7 +73,7 @@ async def test_a_server_that_does_not_offer_http_2(
 
 
 @both_loops
-async def test_a_server_that_chooses_http_1(kit: Kit) -> None:
+async def test_t2_a_server_that_chooses_http_1(kit: Kit) -> None:
     """T2: only a context that the client's owner has changed can come to that."""
     server = kit.serve(context=server_context(alpn=("http/1.1",)))
     context = client_context(cadata=CA_PEM)
@@ -104,7 +104,7 @@ def cbc_only() -> ssl.SSLContext:
 
 @pytest.mark.parametrize("make", [tls_1_1, cbc_only])
 @both_loops
-async def test_weak_tls_is_refused(kit: Kit, make: Callable[[], ssl.SSLContext]) -> object:
+async def test_t5_weak_tls_is_refused(kit: Kit, make: Callable[[], ssl.SSLContext]) -> object:
     """T5."""
     server = kit.serve(context=make())
     async with kit.client(server, connection={"request_timeout": 3.0}) as client:
@@ -156,7 +156,9 @@ async def test_mutual_tls(kit: Kit, version: ssl.TLSVersion) -> None:
 
 @pytest.mark.parametrize("presented", ["nothing", "another's"])
 @both_loops
-async def test_a_client_certificate_refused_after_the_handshake(kit: Kit, presented: str) -> None:
+async def test_t4_a_client_certificate_refused_after_the_handshake(
+    kit: Kit, presented: str
+) -> None:
     """T4: TLS 1.3 lets the client believe for a moment that it is connected."""
     server = kit.serve(context=asking(CLIENTS, ssl.TLSVersion.TLSv1_3))
     context = presenting(trustme.CA() if presented == "another's" else None)
@@ -172,7 +174,7 @@ async def test_a_client_certificate_refused_after_the_handshake(kit: Kit, presen
 
 
 @both_loops
-async def test_a_client_certificate_refused_in_the_handshake(kit: Kit) -> None:
+async def test_t4_a_client_certificate_refused_in_the_handshake(kit: Kit) -> None:
     server = kit.serve(context=asking(CLIENTS, ssl.TLSVersion.TLSv1_2))
     async with kit.client(server, connection={"request_timeout": 3.0}) as client:
         assert await send(client) == "unprocessed DEADLINE"
@@ -180,7 +182,7 @@ async def test_a_client_certificate_refused_in_the_handshake(kit: Kit) -> None:
 
 
 @both_loops
-async def test_nothing_is_negotiated_after_the_handshake(kit: Kit) -> None:
+async def test_t6_nothing_is_negotiated_after_the_handshake(kit: Kit) -> None:
     """T6: on a caller's own context too."""
     context = ssl.create_default_context(cadata=CA_PEM.decode())
     context.post_handshake_auth = True

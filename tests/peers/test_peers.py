@@ -51,6 +51,6 @@ def test_a_goaway_each_hundred_requests_loses_and_repeats_nothing(tmp_path: Path
     assert processed == Counter(n.path for n in notifications(COUNT))
 
 
-def test_an_answer_before_the_body_is_read_counts(tmp_path: Path) -> None:
+def test_s16_an_answer_before_the_body_is_read_counts(tmp_path: Path) -> None:
     with running("haproxy", tmp_path, wait_for_body="") as server:
         assert asyncio.run(send(server, 2_000)) == each_accepted_once(2_000)

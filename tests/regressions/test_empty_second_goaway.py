@@ -10,7 +10,7 @@ from tests.apns_core.peer import Scene, normals, reason
 from tests.apns_core.world import World
 
 
-def test_the_reason_of_the_first_is_kept() -> None:
+def test_s11_the_reason_of_the_first_is_kept() -> None:
     scene = Scene(token=None)
     scene.open()
     scene.submit(2)

@@ -26,7 +26,7 @@ HUGE = b'{"reason":"' + b"x" * 1_000_000 + b'"}'
         ([b"[" * 10_000], None, None),
     ],
 )
-def test_the_status_decides_and_the_reason_is_told_if_it_can_be_read(
+def test_s20_the_status_decides_and_the_reason_is_told_if_it_can_be_read(
     pieces: list[bytes], reason: Reason | None, text: str | None
 ) -> None:
     scene = Scene()
@@ -42,7 +42,7 @@ def test_the_status_decides_and_the_reason_is_told_if_it_can_be_read(
     scene.check()
 
 
-def test_a_megabyte_is_cut_short_and_hurts_nobody() -> None:
+def test_s15_a_megabyte_is_cut_short_and_hurts_nobody() -> None:
     scene = Scene()
     scene.open()
     scene.submit(2)
@@ -63,7 +63,7 @@ def test_a_megabyte_is_cut_short_and_hurts_nobody() -> None:
 @pytest.mark.parametrize(
     "style", ["absent", "empty", "split", "html", "huge", "padded", "trailers"]
 )
-def test_a_server_with_such_bodies_is_answered_for(style: str) -> None:
+def test_s20_a_server_with_such_bodies_is_answered_for(style: str) -> None:
     temper = Temper.from_json(
         f'{{"answer_status":400,"answer_reason":"BadDeviceToken","answer_from":2,"body_style":"{style}"}}'
     )

@@ -6,7 +6,7 @@ from tests.apns_core.peer import NEVER, Scene, normals
 from tests.apns_core.world import World
 
 
-def test_60_answered_40_unprocessed_0_unknown() -> None:
+def test_s8_60_answered_40_unprocessed_0_unknown() -> None:
     scene = Scene()
     scene.open()
     streams = scene.submit(100)
@@ -24,7 +24,7 @@ def test_60_answered_40_unprocessed_0_unknown() -> None:
     scene.check()
 
 
-def test_40_are_sent_again_on_a_new_connection_and_nothing_is_unknown() -> None:
+def test_s8_40_are_sent_again_on_a_new_connection_and_nothing_is_unknown() -> None:
     world = World()
     world.submit(1)
     world.run()

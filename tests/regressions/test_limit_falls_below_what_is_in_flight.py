@@ -8,7 +8,7 @@ from tests.apns_core.peer import Scene
 from tests.apns_core.world import World, device_token
 
 
-def test_in_flight_is_finished_and_the_queue_drains_when_the_limit_rises() -> None:
+def test_s7_in_flight_is_finished_and_the_queue_drains_when_the_limit_rises() -> None:
     scene = Scene()
     scene.open(limit=500)
     scene.submit(700)

@@ -24,7 +24,7 @@ def test_5000_rejected_in_a_row_on_one_connection() -> None:
     scene.check()
 
 
-def test_5000_rejected_in_a_row_by_a_server_that_counts_credit() -> None:
+def test_c13_5000_rejected_in_a_row_by_a_server_that_counts_credit() -> None:
     temper = Temper(answer_status=400, answer_reason="BadDeviceToken", answer_from=2)
     world = World(temper=temper)
     world.offer(5_001)

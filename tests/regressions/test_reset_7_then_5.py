@@ -10,7 +10,7 @@ from tests.apns_core.peer import REFUSED_STREAM, STREAM_CLOSED, Scene, normals
 from tests.apns_core.world import World
 
 
-def test_the_first_reset_decides() -> None:
+def test_s5_the_first_reset_decides() -> None:
     scene = Scene()
     scene.open()
     scene.submit(2)
@@ -31,7 +31,7 @@ def test_the_other_way_round_it_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_it_is_sent_again_once(apart: bool) -> None:  # noqa: FBT001
+def test_s5_it_is_sent_again_once(apart: bool) -> None:  # noqa: FBT001
     world = World()
     world.submit(1)
     world.run()

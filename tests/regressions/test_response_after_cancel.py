@@ -7,7 +7,7 @@ from tests.apns_core.peer import REFUSED_STREAM, STREAM_CLOSED, UNREGISTERED, Sc
 
 
 @pytest.mark.parametrize("answer", ["accepted", "rejected", "reset", "in pieces"])
-def test_a_thousand_responses_after_their_cancels(answer: str) -> None:
+def test_h12_a_thousand_responses_after_their_cancels(answer: str) -> None:
     scene = Scene()
     scene.open()
     peer = scene.peer

@@ -394,7 +394,7 @@ class Server:
     st.sampled_from((0, 100, 4_096)),
     st.sampled_from((1, 7, 1_000)),
 )
-def test_h2_takes_what_we_send_and_we_what_it_answers(
+def test_the_library_h2_takes_what_we_send_and_we_what_it_answers(
     sizes: list[int], window: int, frame: int, table: int, chunk: int
 ) -> None:
     client = Client(wire.POLICY, now=wire.NOW)
@@ -428,7 +428,7 @@ def test_h2_takes_what_we_send_and_we_what_it_answers(
     assert wire.ended_streams(client.events) == streams[::-1]
 
 
-def test_h2_hears_cancel_ping_and_goodbye() -> None:
+def test_the_library_h2_hears_cancel_ping_and_goodbye() -> None:
     client = Client(wire.POLICY, now=wire.NOW)
     server = Server(client)
     server.exchange()

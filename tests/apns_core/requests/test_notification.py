@@ -321,7 +321,7 @@ def decoded_fields(notification: Notification) -> list[tuple[bytes, bytes]]:
 
 @settings(deadline=None)
 @given(device_token=TEXT | HEX)
-def test_any_device_token_is_refused_or_sent_exactly(device_token: str) -> None:
+def test_t8_any_device_token_is_refused_or_sent_exactly(device_token: str) -> None:
     try:
         notification = Notification(ROUTE, device_token, BODY)
     except InvalidField as error:
@@ -334,7 +334,7 @@ def test_any_device_token_is_refused_or_sent_exactly(device_token: str) -> None:
 
 @settings(deadline=None)
 @given(collapse_id=TEXT | VISIBLE)
-def test_any_collapse_id_is_refused_or_sent_exactly(collapse_id: str) -> None:
+def test_t8_any_collapse_id_is_refused_or_sent_exactly(collapse_id: str) -> None:
     try:
         notification = Notification(ROUTE, DEVICE, BODY, collapse_id=collapse_id)
     except InvalidField as error:
@@ -347,7 +347,7 @@ def test_any_collapse_id_is_refused_or_sent_exactly(collapse_id: str) -> None:
 
 @settings(deadline=None)
 @given(apns_id=TEXT | UUIDS | UUIDS.map(str.upper))
-def test_any_apns_id_is_refused_or_sent_exactly(apns_id: str) -> None:
+def test_t8_any_apns_id_is_refused_or_sent_exactly(apns_id: str) -> None:
     try:
         notification = Notification(ROUTE, DEVICE, BODY, apns_id=apns_id)
     except InvalidField as error:
@@ -358,7 +358,7 @@ def test_any_apns_id_is_refused_or_sent_exactly(apns_id: str) -> None:
 
 @settings(deadline=None)
 @given(topic=TEXT | VISIBLE.filter(bool))
-def test_any_topic_is_refused_or_sent_exactly(topic: str) -> None:
+def test_t8_any_topic_is_refused_or_sent_exactly(topic: str) -> None:
     try:
         notification = Notification(Route(topic), DEVICE, BODY)
     except InvalidField as error:

@@ -142,7 +142,7 @@ def test_a_topic_may_be_255_characters_long() -> None:
 
 @settings(deadline=None)
 @given(st.text())
-def test_any_text_is_refused_or_is_the_topic_on_the_wire(text: str) -> None:
+def test_t8_any_text_is_refused_or_is_the_topic_on_the_wire(text: str) -> None:
     try:
         route = Route(text)
     except InvalidField as error:

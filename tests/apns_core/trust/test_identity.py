@@ -269,7 +269,7 @@ def test_openssl_may_refuse_a_key() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
-def test_a_key_file_that_others_may_use_warns_or_is_refused(
+def test_t9_a_key_file_that_others_may_use_warns_or_is_refused(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     certificate, key = files

@@ -61,7 +61,7 @@ def test_visible_ascii_is_taken(jwt: str) -> None:
     "jwt",
     ["", " ", "a b", " a", "a\n", "a\r\nx: y", "a\0", "a\t", "a\x7f", "a\x80", "ü", "\ud800"],
 )
-def test_anything_else_is_refused_and_not_repeated(jwt: str) -> None:
+def test_t8_anything_else_is_refused_and_not_repeated(jwt: str) -> None:
     with pytest.raises(InvalidField) as caught:
         ProviderToken("SECRET" + jwt if jwt else jwt, 0.0)
     assert caught.value.field == "provider_token"
@@ -341,7 +341,7 @@ class SeenByApns:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_two_days_on_fifty_connections(seed: int) -> None:
+def test_t10_two_days_on_fifty_connections(seed: int) -> None:
     random = Random(seed)
     end = START + 48 * HOUR
     tokens = ProviderTokenSchedule(now=START, unix_time=UNIX + random.random())
@@ -385,7 +385,7 @@ happenings_of_all_kinds = st.lists(
 
 
 @given(happenings_of_all_kinds, st.floats(0, 1))
-def test_whatever_happens_both_rules_are_kept(
+def test_t10_whatever_happens_both_rules_are_kept(
     happenings: list[tuple[str, float]], fraction: float
 ) -> None:
     now = START

@@ -252,7 +252,7 @@ def test_a_key_of_its_owner_alone_is_no_matter(mode: int, key_file: Path) -> Non
 
 @posix_only
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o602])
-def test_a_key_that_others_may_use_warns(mode: int, key_file: Path, tmp_path: Path) -> None:
+def test_t9_a_key_that_others_may_use_warns(mode: int, key_file: Path, tmp_path: Path) -> None:
     key_file.chmod(mode)
     link = tmp_path / "link.p8"
     link.symlink_to(key_file)
@@ -264,7 +264,7 @@ def test_a_key_that_others_may_use_warns(mode: int, key_file: Path, tmp_path: Pa
 
 @posix_only
 @pytest.mark.parametrize("mode", [0o644, 0o620])
-def test_strictly_a_key_that_others_may_use_is_refused(mode: int, key_file: Path) -> None:
+def test_t9_strictly_a_key_that_others_may_use_is_refused(mode: int, key_file: Path) -> None:
     key_file.chmod(mode)
     with pytest.raises(InvalidField, match=rf"^path: has mode {mode:04o}: .*chmod 600"):
         TokenKey.from_file(key_file, **IDS, strict=True)

@@ -170,25 +170,25 @@ def test_an_identity_is_loaded() -> None:
 # ── servers that are refused ──
 
 
-def test_an_unknown_authority_is_refused() -> None:
+def test_t3_an_unknown_authority_is_refused() -> None:
     server = server_context(trustme.CA().issue_cert(HOST))
     with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local issuer"):
         handshake(client_context(cadata=CA_PEM), server)
 
 
-def test_the_wrong_host_is_refused() -> None:
+def test_t3_the_wrong_host_is_refused() -> None:
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
         handshake(client_context(cadata=CA_PEM), server_context(), "api.push.invalid")
 
 
-def test_an_expired_certificate_is_refused() -> None:
+def test_t3_an_expired_certificate_is_refused() -> None:
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     server = server_context(CA.issue_cert(HOST, not_after=yesterday))
     with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
         handshake(client_context(cadata=CA_PEM), server)
 
 
-def test_tls_1_1_is_refused() -> None:
+def test_t5_tls_1_1_is_refused() -> None:
     server = weak_server(ssl.TLSVersion.TLSv1_1)
     assert handshake(weak_client(), server).version() == "TLSv1.1"
     with pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"):
@@ -200,7 +200,7 @@ def test_tls_1_1_is_refused() -> None:
     # Neither ephemeral nor authenticated; ephemeral alone; authenticated alone.
     ["AES128-SHA", "ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA256", "AES128-GCM-SHA256"],
 )
-def test_suites_that_http2_prohibits_are_refused(cipher: str) -> None:
+def test_t5_suites_that_http2_prohibits_are_refused(cipher: str) -> None:
     # An RSA certificate serves the RSA suites.
     key_type = trustme.KeyType.ECDSA if "ECDSA" in cipher else trustme.KeyType.RSA
     server = server_context(CA.issue_cert(HOST, key_type=key_type))
@@ -214,7 +214,7 @@ def test_suites_that_http2_prohibits_are_refused(cipher: str) -> None:
 
 
 @pytest.mark.parametrize("alpn", [(), ("http/1.1",)])
-def test_a_server_without_h2_is_refused(alpn: tuple[str, ...]) -> None:
+def test_t2_a_server_without_h2_is_refused(alpn: tuple[str, ...]) -> None:
     connection = handshake(client_context(cadata=CA_PEM), server_context(alpn=alpn))
     with pytest.raises(ConnectFailed, match="no protocol"):
         check_alpn(connection.selected_alpn_protocol())
@@ -231,7 +231,7 @@ def test_the_refusal_names_what_was_selected(selected: str | None, named: str) -
 # ── contexts ──
 
 
-def test_a_context_verifies_and_keeps_to_http2() -> None:
+def test_t6_a_context_verifies_and_keeps_to_http2() -> None:
     context = client_context(cadata=CA_PEM)
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
