@@ -1,6 +1,6 @@
 import pytest
 
-from tests.hostile import GROUPS, ROOT, ROWS, page, rows_of, found_by_row
+from tests.hostile import GROUPS, ROOT, ROWS, found_by_row, page, rows_of
 
 
 def test_every_kind_of_fault_has_a_test() -> None:

@@ -6,8 +6,9 @@ from typing import final
 
 from apns_asyncio.pump import Pump
 from apns_asyncio.read_ahead import ReadAhead
-from apns_core import Notification, Outcome
+from apns_core import Outcome
 from apns_core.adapters.callers import AnswerBase, BatchBase
+from apns_core.requests.request import Request
 
 __all__ = ["Answer", "Batch"]
 
@@ -18,7 +19,7 @@ class Answer(AnswerBase):
 
     __slots__ = ("future",)
 
-    def __init__(self, notification: Notification, pump: Pump) -> None:
+    def __init__(self, notification: Request, pump: Pump) -> None:
         super().__init__(notification, pump)
         self.future: asyncio.Future[Outcome[object]] = pump.loop.create_future()
 
@@ -52,7 +53,7 @@ class Batch(BatchBase[ReadAhead]):
         self._changed = asyncio.Event()
 
     async def run(
-        self, notifications: Iterable[Notification] | AsyncIterable[Notification]
+        self, notifications: Iterable[Request] | AsyncIterable[Request]
     ) -> AsyncGenerator[Outcome[object], None]:
         """Submit and yield, until there is no more of either."""
         pump, outcomes = self._pump, self._outcomes
@@ -85,7 +86,7 @@ class Batch(BatchBase[ReadAhead]):
     def _signal(self) -> None:
         self._changed.set()
 
-    def _begin(self, notifications: Iterable[Notification] | AsyncIterable[Notification]) -> None:
+    def _begin(self, notifications: Iterable[Request] | AsyncIterable[Request]) -> None:
         if isinstance(notifications, AsyncIterable):
             self._source = self._reader = ReadAhead(notifications, self._spawn, self._on_read)
         else:

@@ -10,12 +10,13 @@ from typing import Self, final
 
 from apns_asyncio.callers import Answer, Batch
 from apns_asyncio.pump import Pump
-from apns_core import Notification, Outcome, Sender, SenderConfig
+from apns_core import Outcome, Sender, SenderConfig
 from apns_core.adapters.pump import Caller
 from apns_core.endpoints import PRODUCTION, Endpoint
 from apns_core.errors import ApiMisuse, ClientClosed
 from apns_core.metrics import Metrics
 from apns_core.proxy import Proxy
+from apns_core.requests.request import Request
 from apns_core.sender import DEFAULT_SENDER_CONFIG
 from apns_core.trust.provider_token import TokenSigner
 from apns_core.trust.tls import client_context, prepare_context
@@ -86,7 +87,7 @@ class Client:
         else:
             await self._open().abort()
 
-    async def send(self, notification: Notification) -> Outcome[object]:
+    async def send(self, notification: Request) -> Outcome[object]:
         """Send one notification and return what came of it.
 
         Waits in line while the queue is full. Cancelling it withdraws this notification and
@@ -105,7 +106,7 @@ class Client:
             pump.leave(answer)
 
     def send_many(
-        self, notifications: Iterable[Notification] | AsyncIterable[Notification]
+        self, notifications: Iterable[Request] | AsyncIterable[Request]
     ) -> AsyncGenerator[Outcome[object], None]:
         """Send many, and yield each outcome as it comes; its `notification` says whose it is.
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterable, Callable, Coroutine
 from typing import Final, Self, final
 
-from apns_core import Notification
+from apns_core.requests.request import Request
 
 __all__ = ["ReadAhead"]
 
@@ -22,12 +22,12 @@ class ReadAhead:
 
     def __init__(
         self,
-        notifications: AsyncIterable[Notification],
+        notifications: AsyncIterable[Request],
         spawn: Callable[[Coroutine[None, None, None]], asyncio.Task[None]],
         on_read: "Callable[[ReadAhead], None]",
     ) -> None:
         self._on_read = on_read
-        self._read: deque[Notification] = deque()
+        self._read: deque[Request] = deque()
         self._taken = asyncio.Event()
         self._task = spawn(self._run(notifications))
         self._task.add_done_callback(self._on_end)
@@ -48,7 +48,7 @@ class ReadAhead:
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Notification:
+    def __next__(self) -> Request:
         if not self._read:
             raise StopIteration
         self._taken.set()
@@ -64,7 +64,7 @@ class ReadAhead:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _run(self, notifications: AsyncIterable[Notification]) -> None:
+    async def _run(self, notifications: AsyncIterable[Request]) -> None:
         async for notification in notifications:
             self._read.append(notification)
             self._on_read(self)

@@ -6,8 +6,9 @@ from typing import Any, final
 
 import trio
 
-from apns_core import Notification, Outcome
+from apns_core import Outcome
 from apns_core.adapters.callers import AnswerBase, BatchBase
+from apns_core.requests.request import Request
 from apns_trio.pump import Pump
 from apns_trio.read_ahead import ReadAhead
 
@@ -20,7 +21,7 @@ class Answer(AnswerBase):
 
     __slots__ = ("_done", "_error", "_outcome")
 
-    def __init__(self, notification: Notification, pump: Pump) -> None:
+    def __init__(self, notification: Request, pump: Pump) -> None:
         super().__init__(notification, pump)
         self._done = trio.Event()
         self._outcome: Outcome[object] | None = None
@@ -58,7 +59,7 @@ class Batch(BatchBase[ReadAhead]):
     __slots__ = ("_begun", "_changed", "_notifications", "_spawn", "_stopped")
 
     def __init__(
-        self, notifications: Iterable[Notification] | AsyncIterable[Notification], pump: Pump
+        self, notifications: Iterable[Request] | AsyncIterable[Request], pump: Pump
     ) -> None:
         super().__init__(pump)
         self._notifications = notifications

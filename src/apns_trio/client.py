@@ -10,12 +10,13 @@ from typing import Self, final
 
 import trio
 
-from apns_core import Notification, Outcome, Sender, SenderConfig
+from apns_core import Outcome, Sender, SenderConfig
 from apns_core.adapters.pump import Caller
 from apns_core.endpoints import PRODUCTION, Endpoint
 from apns_core.errors import ApiMisuse, ClientClosed
 from apns_core.metrics import Metrics
 from apns_core.proxy import Proxy
+from apns_core.requests.request import Request
 from apns_core.sender import DEFAULT_SENDER_CONFIG
 from apns_core.trust.provider_token import TokenSigner
 from apns_core.trust.tls import client_context, prepare_context
@@ -100,7 +101,7 @@ class Client:
             # Without `exc`, which it would wrap in a group. None of the tasks raises anything.
             await nursery.__aexit__(None, None, None)
 
-    async def send(self, notification: Notification) -> Outcome[object]:
+    async def send(self, notification: Request) -> Outcome[object]:
         """Send one notification and return what came of it.
 
         Waits in line while the queue is full. Cancelling it withdraws this notification and
@@ -118,9 +119,7 @@ class Client:
         finally:
             pump.leave(answer)
 
-    def send_many(
-        self, notifications: Iterable[Notification] | AsyncIterable[Notification]
-    ) -> Outcomes:
+    def send_many(self, notifications: Iterable[Request] | AsyncIterable[Request]) -> Outcomes:
         """Send many, and yield each outcome as it comes; its `notification` says whose it is.
 
         Takes from ``notifications`` what the queue has room for, and nothing while the caller

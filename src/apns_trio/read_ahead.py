@@ -6,7 +6,7 @@ from typing import Final, Self, final
 
 import trio
 
-from apns_core import Notification
+from apns_core.requests.request import Request
 
 __all__ = ["ReadAhead"]
 
@@ -23,12 +23,12 @@ class ReadAhead:
 
     def __init__(
         self,
-        notifications: AsyncIterable[Notification],
+        notifications: AsyncIterable[Request],
         on_read: "Callable[[ReadAhead], None]",
     ) -> None:
         self._notifications = notifications
         self._on_read = on_read
-        self._read: deque[Notification] = deque()
+        self._read: deque[Request] = deque()
         self._taken = trio.Event()
         # Cancelled by whom it reads for, who may be shielded from what surrounds the client.
         self._scope = trio.CancelScope(shield=True)
@@ -59,7 +59,7 @@ class ReadAhead:
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Notification:
+    def __next__(self) -> Request:
         if not self._read:
             raise StopIteration
         self._taken.set()

@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from apns_core.adapters.pump import Caller, PumpBase
 from apns_core.outcomes import Outcome
-from apns_core.requests.notification import Notification
+from apns_core.requests.request import Request
 from apns_core.tickets import Ticket
 
 __all__ = ["AnswerBase", "BatchBase", "Reader"]
@@ -19,7 +19,7 @@ class AnswerBase(ABC):
 
     __slots__ = ("_notification", "_pump", "_ticket")
 
-    def __init__(self, notification: Notification, pump: PumpBase[Any]) -> None:
+    def __init__(self, notification: Request, pump: PumpBase[Any]) -> None:
         self._notification = notification
         self._pump = pump
         self._ticket: Ticket[Caller] | None = None
@@ -57,7 +57,7 @@ class AnswerBase(ABC):
             self._fail(error)
 
 
-class Reader(Iterator[Notification], Protocol):
+class Reader(Iterator[Request], Protocol):
     """Iterates over what was read of an asynchronous source by now."""
 
     @property
@@ -99,7 +99,7 @@ class BatchBase(ABC, Generic[R]):
 
     def __init__(self, pump: PumpBase[Any]) -> None:
         self._pump = pump
-        self._source: Iterator[Notification] = iter(())
+        self._source: Iterator[Request] = iter(())
         self._reader: R | None = None
         """The source too, where it is asynchronous."""
         self._outcomes: deque[Outcome[object]] = deque()

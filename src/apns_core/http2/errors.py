@@ -46,6 +46,8 @@ class RemoteProtocolError(ProtocolError):
     code: ErrorCode
     section: str
     stream_id: int
+    frames: tuple[str, ...]
+    """The heads of the last frames that were read, the newest last: for bug reports."""
 
     def __init__(self, code: ErrorCode, problem: str, section: str, stream_id: int = 0) -> None:
         where = f" on stream {stream_id}" if stream_id else ""
@@ -53,3 +55,4 @@ class RemoteProtocolError(ProtocolError):
         self.code = code
         self.section = section
         self.stream_id = stream_id
+        self.frames = ()

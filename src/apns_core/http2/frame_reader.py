@@ -1,11 +1,12 @@
 """From bytes, cut anywhere, to whole frames and whole field blocks (RFC 9113 §4)."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, TypeAlias, TypeVar, final
 
 from apns_core.http2 import frames
 from apns_core.http2.errors import ErrorCode, RemoteProtocolError
-from apns_core.http2.limits import MAX_BLOCK_SIZE, MAX_CONTINUATIONS
+from apns_core.http2.limits import MAX_BLOCK_SIZE, MAX_CONTINUATIONS, MAX_RECENT_FRAMES
 from apns_core.http2.settings import DEFAULT_MAX_FRAME_SIZE
 
 __all__ = ["FrameReader", "Handler"]
@@ -30,6 +31,7 @@ class FrameReader(Generic[T]):
         "_block_flags",
         "_block_stream",
         "_handlers",
+        "_heads",
         "_needed",
         "_partial",
         "_started",
@@ -44,6 +46,7 @@ class FrameReader(Generic[T]):
         self._block_stream = 0
         self._block_flags = 0
         self._block: list[bytes] = []
+        self._heads: deque[tuple[int, int, int, int, int]] = deque(maxlen=MAX_RECENT_FRAMES)
 
     def read(self, owner: T, data: bytes) -> None:
         """Handle all frames that ``data`` completes.
@@ -65,19 +68,27 @@ class FrameReader(Generic[T]):
         self._partial.clear()
         self._block.clear()
 
+    def recent_frames(self) -> tuple[str, ...]:
+        """Return the heads of the last frames, the one at hand included; never their contents."""
+        return tuple(map(frames.describe_head, self._heads))
+
     def _frames(self, owner: T, data: bytes) -> int:
         """Handle the whole frames of ``data``; return where the unfinished one starts."""
         handlers = self._handlers
+        remember = self._heads.append
         kind: int
         position = 0
         end = len(data)
         while end - position >= frames.FRAME_HEAD_SIZE:
-            high, low, kind, flags, stream_id = _READ_HEAD(data, position)
+            head = _READ_HEAD(data, position)
+            high, low, kind, flags, stream_id = head
             length = high << 8 | low
             stream_id &= _HIGHEST_STREAM_ID
-            if not self._started:
-                _check_first_frame(kind, flags, data)
+            if not self._started and (kind != frames.SETTINGS or flags & frames.ACK):
+                remember(head)
+                raise _not_http2(data)
             if length > DEFAULT_MAX_FRAME_SIZE:
+                remember(head)
                 # On the head alone: nothing of such a frame is kept.
                 raise RemoteProtocolError(
                     ErrorCode.FRAME_SIZE_ERROR,
@@ -90,6 +101,7 @@ class FrameReader(Generic[T]):
             if position > end:
                 self._needed = frames.FRAME_HEAD_SIZE + length
                 return start - frames.FRAME_HEAD_SIZE
+            remember(head)
             self._started = True
             if self._block_stream or kind == frames.CONTINUATION:
                 self._continue_block(owner, kind, flags, stream_id, data[start:position])
@@ -154,13 +166,11 @@ class FrameReader(Generic[T]):
             self._handlers[frames.HEADERS](owner, flags, stream_id, whole, 0, len(whole))
 
 
-def _check_first_frame(kind: int, flags: int, data: bytes) -> None:
+def _not_http2(data: bytes) -> RemoteProtocolError:
     # "The server connection preface consists of a potentially empty SETTINGS frame (Section 6.5)
     # that MUST be the first frame the server sends in the HTTP/2 connection" (§3.4).
-    if kind == frames.SETTINGS and not flags & frames.ACK:
-        return
     problem = "HTTP/1 text" if data.startswith(b"HTTP/") else "no SETTINGS frame"
-    raise RemoteProtocolError(
+    return RemoteProtocolError(
         ErrorCode.PROTOCOL_ERROR,
         f"the server speaks no HTTP/2: {problem} first",
         "RFC 9113 §3.4",

@@ -27,6 +27,7 @@ __all__ = [
     "SETTINGS",
     "WINDOW_UPDATE",
     "FrameRule",
+    "describe_head",
     "goaway",
     "parse_goaway",
     "ping",
@@ -108,6 +109,14 @@ FRAME_RULES: Final[tuple[FrameRule, ...]] = (
     FrameRule("CONTINUATION", _ON_STREAM, None, "RFC 9113 §6.10"),
 )
 """Indexed by frame type. A type beyond the end is unknown and ignored (RFC 9113 §4.1)."""
+
+
+def describe_head(head: tuple[int, int, int, int, int]) -> str:
+    """Return what a report of an error says of a frame: all of its head, nothing of its payload."""
+    high, low, kind, flags, stream_id = head
+    name = FRAME_RULES[kind].name if kind < len(FRAME_RULES) else f"type {kind:#04x}"
+    length = high << 8 | low
+    return f"{name} flags={flags:#04x} stream={stream_id & HIGHEST_STREAM_ID} length={length}"
 
 
 def unpadded(frame: str, flags: int, data: bytes, start: int, end: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ __all__ = [
     "MAX_EMPTY_DATA",
     "MAX_HEADER_LIST",
     "MAX_INFORMATIONAL",
+    "MAX_RECENT_FRAMES",
     "MAX_RESET_MEMORY",
     "MAX_UNSENT_REPLIES",
     "GlitchBudget",
@@ -39,6 +40,10 @@ MAX_EMPTY_DATA: Final = 10
 MAX_UNSENT_REPLIES: Final = 1_000
 """Frames owed to the peer's (ACKs, resets of closed streams) that wait for a blocked writer;
 nghttp2 and Envoy end the connection there too."""
+
+MAX_RECENT_FRAMES: Final = 32
+"""Heads of frames that are kept for the report of an error: what led to it is seldom further back.
+"""
 
 MAX_RESET_MEMORY: Final = 1_024
 """Ids of streams that we reset, for which a late frame is no fault of the peer."""

@@ -370,3 +370,48 @@ def test_c7_a_ping_is_answered_with_its_payload() -> None:
         (wire.PING, wire.ACK, bytes(8)),
     ]
     assert fed.events == []
+
+
+# ── what an error tells of the frames before it ──
+
+
+def test_an_error_tells_the_heads_of_the_last_frames_and_nothing_of_their_contents() -> None:
+    secret = b"contents"
+    fed = wire.feed(
+        lambda: wire.open_client(1),
+        wire.ping(secret) + wire.frame(0xBE, 0xFF, 7, secret) + wire.window_update(0, 0),
+    )
+    assert fed.error is not None
+    assert fed.error.frames == (
+        "SETTINGS flags=0x00 stream=0 length=0",
+        "SETTINGS flags=0x01 stream=0 length=0",
+        "PING flags=0x00 stream=0 length=8",
+        "type 0xbe flags=0xff stream=7 length=8",
+        "WINDOW_UPDATE flags=0x00 stream=0 length=4",
+    )
+
+
+def test_an_error_of_one_stream_tells_them_too() -> None:
+    response = wire.response_block(200, (b"content-length", b"5"))
+    for octets, last in (
+        (wire.headers(1, b""), "HEADERS flags=0x04 stream=1 length=0"),
+        (wire.headers(1, response) + wire.data(1, b"123", ends=True), "DATA flags=0x01 stream=1"),
+    ):
+        (stream,) = wire.feed(lambda: wire.open_client(1), octets).streams
+        assert stream.error is not None
+        assert stream.error.frames[-1].startswith(last)
+
+
+def test_a_frame_that_is_refused_by_its_head_is_the_last_of_them() -> None:
+    too_long = wire.frame(wire.DATA, 0, 1, bytes(16_385))[:9]
+    error = wire.feed(wire.open_client, too_long).error
+    assert error is not None
+    assert error.frames[-1] == "DATA flags=0x00 stream=1 length=16385"
+
+
+def test_no_more_than_the_last_32_are_kept() -> None:
+    pings = b"".join(wire.ping() for _ in range(100))
+    error = wire.feed(wire.open_client, pings + wire.rst_stream(1, 0)).error
+    assert error is not None
+    assert len(error.frames) == 32
+    assert error.frames[-1] == "RST_STREAM flags=0x00 stream=1 length=4"

@@ -246,7 +246,9 @@ def normal(event: Event) -> Normal:
 
 
 def _error(error: RemoteProtocolError | None) -> Normal:
-    return () if error is None else (error.code, error.section, error.stream_id, str(error))
+    if error is None:
+        return ()
+    return (error.code, error.section, error.stream_id, str(error), error.frames)
 
 
 def cuts(octets: bytes, seed: int = 0) -> Iterator[list[bytes]]:
