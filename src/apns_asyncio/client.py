@@ -88,7 +88,7 @@ class Client:
             await self._open().abort()
 
     async def send(self, notification: Request) -> Outcome[object]:
-        """Send one notification and return what came of it.
+        """Send a notification, broadcast or channel request, and return what came of it.
 
         Waits in line while the queue is full. Cancelling it withdraws this notification and
         touches no other. Raises ClientClosed on a client that is not open.
