@@ -15,7 +15,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "demo": "apns_cli.demo",
     "simulate": "apns_cli.simulate",
 }
-"""Command -> its module, which holds a function of the same name."""
+"""Command -> its module, which holds a function of that name, with underscores for hyphens."""
 
 
 @final
@@ -31,7 +31,7 @@ class _LazyGroup(click.Group):
         module = COMMANDS.get(cmd_name)
         if module is None:
             return None
-        return cast("click.Command", getattr(import_module(module), cmd_name))
+        return cast("click.Command", getattr(import_module(module), cmd_name.replace("-", "_")))
 
 
 @click.group(
