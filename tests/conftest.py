@@ -1,9 +1,13 @@
-"""What all tests share: how hypothesis behaves, and whose assertions are explained."""
+"""What all tests share: hypothesis, whose assertions are explained, and a watch over all logs."""
 
+import logging
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from tests.log_watch import OF_THE_TEST_SERVER, LogWatch
 
 # Before anything imports them: the comparison of both loops is explained like any assertion.
 pytest.register_assert_rewrite("tests.contract.kit", "tests.contract.server")
@@ -11,3 +15,21 @@ pytest.register_assert_rewrite("tests.contract.kit", "tests.contract.server")
 # A busy machine is no reason to fail; in CI the examples are the same each time.
 settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("suite")
+
+for name in OF_THE_TEST_SERVER:
+    logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@pytest.fixture(autouse=True)
+def log_watch() -> Iterator[None]:
+    """Run with every logger at DEBUG, and fail where a secret was logged."""
+    root, watch = logging.getLogger(), LogWatch()
+    level = root.level
+    root.setLevel(logging.DEBUG)
+    root.addHandler(watch)
+    try:
+        yield
+    finally:
+        root.removeHandler(watch)
+        root.setLevel(level)
+    assert watch.found == []
