@@ -409,7 +409,7 @@ class Connection(Generic[T]):
             if self.state is ConnectionState.CLOSED:
                 break
             if type(event) is http2.SettingsReceived:
-                self._on_settings()
+                self._on_settings(event.max_concurrent_streams)
             elif type(event) is http2.GoAwayReceived:
                 self._on_goaway(event)
             elif type(event) is http2.ConnectionEnded:
@@ -469,9 +469,9 @@ class Connection(Generic[T]):
             self._drain(Cause.RESET)
         resets.append(self._now)
 
-    def _on_settings(self) -> None:
+    def _on_settings(self, max_concurrent_streams: int | None) -> None:
         limit = self._accounting.limit
-        self._accounting.set_peer_limit(self._http.peer.max_concurrent_streams)
+        self._accounting.set_peer_limit(max_concurrent_streams)
         if self.state is ConnectionState.AWAITING_SETTINGS:
             self._accounting.apply(
                 Transition.SETTINGS_TOKEN

@@ -59,6 +59,15 @@ def everything(peer: Peer) -> bytes:
 SCRIPTS: dict[str, tuple[Callable[[], Scene], Callable[[Peer], bytes]]] = {
     "greeting": (just_connected, lambda peer: peer.settings(limit=3) + peer.settings_ack()),
     "everything": (ten_in_flight, everything),
+    "limits one after the other": (
+        ten_in_flight,
+        lambda peer: (
+            peer.settings(limit=1)
+            + peer.reset(11, REFUSED_STREAM)
+            + peer.settings(limit=100)
+            + peer.settings(limit=4, table=0)
+        ),
+    ),
     "graceful GOAWAY": (
         ten_in_flight,
         lambda peer: (

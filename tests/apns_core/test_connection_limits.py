@@ -67,6 +67,14 @@ def test_settings_that_change_no_limit_are_no_event() -> None:
     assert scene.connection.peer_settings.initial_window_size == 1_000
 
 
+def test_s7_two_limits_in_one_read_are_told_one_by_one() -> None:
+    scene = Scene()
+    scene.open(limit=100)
+    scene.feed(scene.peer.settings(limit=1) + scene.peer.settings(limit=4))
+    assert scene.limits == [1, 4], "as if they had come in two reads"
+    assert scene.connection.limit == 4
+
+
 def test_our_own_limit() -> None:
     scene = Scene(ConnectionConfig(max_streams=7))
     scene.open(limit=None)

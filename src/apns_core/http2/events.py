@@ -12,7 +12,10 @@ __all__ = ["ConnectionEnded", "Event", "GoAwayReceived", "PingAcknowledged", "Se
 @final
 @dataclass(slots=True)
 class SettingsReceived:
-    """The peer's SETTINGS were applied; `Client.peer` holds them."""
+    """The peer's SETTINGS were applied; `Client.peer` holds the last that have come."""
+
+    max_concurrent_streams: int | None
+    """As it was after these. Others in the same read may have changed it since."""
 
 
 @final

@@ -36,7 +36,7 @@ def test_the_servers_settings_are_acknowledged() -> None:
     assert (client.settings_received, client.settings_acknowledged) == (True, True)
     assert client.peer.max_concurrent_streams == 100
     assert client.peer.max_header_list_size == 8_000
-    assert client.events == [SettingsReceived()]
+    assert client.events == [SettingsReceived(100)]
     assert client.data_to_send() == wire.SETTINGS_ACK
 
 

@@ -33,7 +33,7 @@ def test_c3_each_frame_is_acknowledged_and_reported() -> None:
     fed = wire.feed(
         lambda: wire.open_client(1), wire.settings((STREAMS, 1)) + wire.settings((STREAMS, 0))
     )
-    assert fed.events == [SettingsReceived(), SettingsReceived()]
+    assert fed.events == [SettingsReceived(1), SettingsReceived(0)]
     assert fed.frames == wire.parse_frames(wire.SETTINGS_ACK * 2)
     assert fed.client.peer.max_concurrent_streams == 0
     # A limit is the caller's affair: nothing in flight is touched by it.

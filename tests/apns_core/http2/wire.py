@@ -236,7 +236,7 @@ def normal(event: Event) -> Normal:
                 event.unsent,
             )
         case SettingsReceived():
-            return ("settings",)
+            return ("settings", event.max_concurrent_streams)
         case GoAwayReceived():
             return ("goaway", event.last_stream_id, event.error_code, event.debug_data)
         case PingAcknowledged():
