@@ -323,7 +323,7 @@ class Client:
             self._outbox.adjust_windows(self._streams.values())
         self._outbox.reply(SETTINGS_ACK)
         self._glitch("SETTINGS frames", cost)
-        self.events.append(SettingsReceived(self.peer.max_concurrent_streams))
+        self.events.append(SettingsReceived(self.peer.max_concurrent_streams, tuple(entries)))
 
     def _on_settings_ack(self, length: int) -> None:
         if length:

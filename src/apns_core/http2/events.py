@@ -1,6 +1,6 @@
 """What a client reports: streams that have ended, and what befell the connection."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, final
 
 from apns_core.http2.errors import RemoteProtocolError
@@ -16,6 +16,8 @@ class SettingsReceived:
 
     max_concurrent_streams: int | None
     """As it was after these. Others in the same read may have changed it since."""
+    entries: tuple[tuple[int, int], ...] = field(default=(), compare=False)
+    """The (identifier, value) pairs as they came, unknown ones included; 32 at most."""
 
 
 @final

@@ -40,6 +40,12 @@ def test_c3_each_frame_is_acknowledged_and_reported() -> None:
     assert fed.client.open_streams == 1
 
 
+def test_the_entries_are_reported_as_they_came() -> None:
+    came = ((STREAMS, 1), (0xFACE, 7), (STREAMS, 2))
+    fed = wire.feed(lambda: wire.open_client(1), wire.settings(*came) + wire.settings())
+    assert [e.entries for e in fed.events if isinstance(e, SettingsReceived)] == [came, ()]
+
+
 def test_h6_sizes_of_our_table_reach_the_next_block() -> None:
     client = wire.open_client(1)
     client.receive_data(wire.settings((TABLE, 0), (STREAMS, 9), (TABLE, 4_096)), wire.NOW)
