@@ -4,13 +4,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test check simulate mutants format clean
+.PHONY: help demo test check simulate soak mutants format clean
 
 help:
 	@echo "make demo    send 10,000 notifications to a simulated APNs over TLS and check every outcome"
 	@echo "make test    run the whole test-suite, with branch coverage of apns_core"
 	@echo "make simulate  live through 500 simulated worlds (SEEDS=500), each to be replayed by its seed"
 	@echo "make check   ruff (lint and format), mypy strict, pyright strict"
+	@echo "make soak    send through a network that misbehaves (MINUTES=10), and compare the books"
 	@echo "make mutants  make deliberate mistakes one by one, and see the tests notice each"
 	@echo "make format  let ruff rewrite the files"
 	@echo "make clean   remove .venv and caches"
@@ -39,6 +40,10 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
+
+MINUTES ?= 10
+soak: $(READY)
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 mutants: $(READY)
 	$(BIN)/python -m tests.mutants

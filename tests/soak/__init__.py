@@ -1,0 +1,1 @@
+"""Hours of sending through a network that misbehaves: real sockets, real TLS, both adapters."""
