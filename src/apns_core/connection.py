@@ -179,8 +179,10 @@ class Connection(Generic[T]):
         """Queue a notification; it is bound to this connection when `data_to_send` encodes it.
 
         ``tag`` comes back with the outcome. Raises ApiMisuse on a connection that opens no more
-        streams.
+        streams, and for an expiration given as a duration: only a `Sender` knows the date.
         """
+        if notification.lifetime is not None:
+            raise ApiMisuse("expiration: a connection knows no date to count a duration from")
         if self.state in _ENDING:
             raise ApiMisuse("this connection takes no more notifications")
         self.observe(now)
@@ -364,14 +366,14 @@ class Connection(Generic[T]):
             ticket = submissions.pull()
             if ticket is None:
                 break
-            request = ticket.notification
+            request = ticket.request
             limit = http.peer.max_header_list_size
             if (
                 limit is not None
                 and limit < blocks.largest_list
                 and limit < blocks.list_size(request)
             ):
-                outcome = Unprocessed(request, ticket.tag, Cause.LIMITS)
+                outcome = Unprocessed(ticket.notification, ticket.tag, Cause.LIMITS)
                 submissions.end(ticket, outcome)
                 self._events.append(ticket)
                 continue

@@ -78,7 +78,7 @@ class RetryPolicy:
             at = self._after_rejection(ticket, outcome, now)
         if at is None or at >= ticket.deadline:
             return None
-        expiration = ticket.notification.expiration
+        expiration = ticket.request.expiration
         # 0 asks APNs for one attempt at delivery; how often we ask APNs is another matter.
         if expiration and self._unix_zero + at >= expiration:
             return None

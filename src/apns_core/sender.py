@@ -69,6 +69,7 @@ class Sender(Generic[T]):
         self._schedule = (
             ProviderTokenSchedule(now=now, unix_time=unix_time) if token_authentication else None
         )
+        self._unix_zero = unix_time - now
         self._submissions: Submissions[T] = Submissions()
         self._retries = RetryPolicy(rng, config.on_unknown, now=now, unix_time=unix_time)
         self._links: Links[T] = Links(endpoint, config, rng, now=now)
@@ -101,7 +102,10 @@ class Sender(Generic[T]):
             raise QueueFull(f"{self._config.max_queued} notifications are queued")
         self._now = now
         deadline = now + self._config.connection.request_timeout
-        ticket = self._submissions.submit(notification, tag, now, deadline)
+        request = notification
+        if notification.lifetime is not None:
+            request = notification.submitted_at(self._unix_zero + now)
+        ticket = self._submissions.submit(notification, tag, now, deadline, request)
         self.metrics.submitted += 1
         if self.failure is not None:
             self._end_queued(ticket, Cause.FATAL)

@@ -41,12 +41,18 @@ class Ticket(Stream, Generic[T]):
         "outcome",
         "place",
         "queued_at",
+        "request",
         "tag",
     )
 
-    def __init__(self, notification: Request, tag: T, now: float, deadline: float) -> None:
+    def __init__(
+        self, notification: Request, tag: T, now: float, deadline: float, request: Request
+    ) -> None:
         super().__init__()
         self.notification = notification
+        """As it was submitted: what its outcome names."""
+        self.request = request
+        """As it is sent."""
         self.tag = tag
         self.deadline = deadline
         """Monotonic seconds."""
@@ -87,9 +93,16 @@ class Submissions(Generic[T]):
         self.unfinished = 0
         """Tickets queued or in flight."""
 
-    def submit(self, notification: Request, tag: T, now: float, deadline: float) -> Ticket[T]:
-        """Queue a notification behind the others."""
-        ticket = Ticket(notification, tag, now, deadline)
+    def submit(
+        self,
+        notification: Request,
+        tag: T,
+        now: float,
+        deadline: float,
+        request: Request | None = None,
+    ) -> Ticket[T]:
+        """Queue a notification behind the others; ``request`` is what is sent in its place."""
+        ticket = Ticket(notification, tag, now, deadline, request or notification)
         self._pending.append(ticket)
         self._by_deadline.append(ticket)
         self.queued += 1

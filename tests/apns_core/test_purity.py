@@ -31,7 +31,7 @@ ALLOWED: Final[dict[str, set[str] | None]] = {
     "collections.abc": None,
     "contextlib": None,
     "dataclasses": None,
-    "datetime": {"datetime"},
+    "datetime": {"UTC", "datetime", "timedelta"},
     "enum": None,
     "functools": None,
     "hashlib": {"sha256"},

@@ -4,7 +4,8 @@ Apple, "Sending broadcast push notification requests to APNs". Goes to the hosts
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Final, Self, cast, final
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from apns_core.requests.values import (
     bundle_id_text,
     channel_id_text,
     encode_json,
+    lifetime_seconds,
     unix_seconds,
     uuid_text,
     wrong_size,
@@ -83,15 +85,16 @@ class Broadcast:
     """One broadcast: it updates or ends a Live Activity, and cannot start one.
 
     ``payload``: the JSON document as UTF-8 ``bytes``, sent untouched; or a mapping, encoded
-    compactly here, after a look whether it starts an activity. ``expiration``: UNIX seconds or an
-    aware datetime until which APNs keeps it for devices that are offline (8 hours at most); 0 for
-    one attempt and no storing, which is all that a channel without storage admits. Apple requires
-    it. ``request_id``: a UUID that comes back with the answer; APNs makes one if there is none.
+    compactly here, after a look whether it starts an activity. ``expiration``: until when APNs
+    keeps it for devices that are offline (8 hours at most), as UNIX seconds, an aware datetime, or
+    a timedelta that counts from the submission; 0 for one attempt and no storing, which is all that
+    a channel without storage admits. Apple requires it. ``request_id``: a UUID that comes back with
+    the answer; APNs makes one if there is none.
 
     Raises InvalidField, naming the field and never its value.
     """
 
-    __slots__ = ("expiration", "extra_fields", "payload", "request_id", "route")
+    __slots__ = ("expiration", "extra_fields", "lifetime", "payload", "request_id", "route")
 
     successes = ONLY_OK
     answer_limit = SHORT_ANSWER
@@ -101,7 +104,7 @@ class Broadcast:
         route: BroadcastRoute,
         payload: bytes | Mapping[str, object],
         *,
-        expiration: int | datetime,
+        expiration: int | datetime | timedelta,
         request_id: str | UUID | None = None,
     ) -> None:
         if type(route) is not BroadcastRoute:
@@ -110,12 +113,18 @@ class Broadcast:
         self.payload = payload if isinstance(payload, bytes) else _encode(payload)
         if not 0 < len(self.payload) <= BROADCAST_PAYLOAD_LIMIT:
             raise wrong_size("payload", len(self.payload), BROADCAST_PAYLOAD_LIMIT, "a broadcast")
-        self.expiration = unix_seconds("expiration", expiration)
-        if self.expiration and route.storage_policy is StoragePolicy.NO_STORAGE:
+        self.expiration: int | None = None
+        self.lifetime: int | None = None
+        fields: tuple[Field, ...] = ()
+        if isinstance(expiration, timedelta):
+            self.lifetime = lifetime_seconds("expiration", expiration)
+        else:
+            self.expiration = unix_seconds("expiration", expiration)
+            fields = ((b"apns-expiration", b"%d" % self.expiration),)
+        if (self.expiration or self.lifetime) and route.storage_policy is StoragePolicy.NO_STORAGE:
             # "Providing a nonzero expiration for a channel created with the No Message Stored
             # storage policy results in message rejection" (Apple).
             raise InvalidField("expiration", "not 0, which a channel without storage asks for")
-        fields: tuple[Field, ...] = ((b"apns-expiration", b"%d" % self.expiration),)
         self.request_id = None if request_id is None else uuid_text("request_id", request_id)
         if self.request_id is not None:
             fields = (*fields, (b"apns-request-id", self.request_id.encode()))
@@ -125,6 +134,17 @@ class Broadcast:
     def path(self) -> bytes:
         """``/4/broadcasts/apps/`` and the bundle id."""
         return self.route.path
+
+    def submitted_at(self, unix_time: float) -> "Broadcast":
+        """Return the same with the expiration that its ``lifetime`` comes to."""
+        if self.lifetime is None:
+            return self
+        return Broadcast(
+            self.route,
+            self.payload,
+            expiration=ceil(unix_time) + self.lifetime,
+            request_id=self.request_id,
+        )
 
     def __repr__(self) -> str:
         return f"<Broadcast {self.route!r} {len(self.payload)} octets>"

@@ -189,6 +189,16 @@ class _ChannelRequest:
         """None: these requests do not expire."""
         return
 
+    @property
+    def lifetime(self) -> None:
+        """None likewise."""
+        return
+
+    def submitted_at(self, unix_time: float) -> Self:
+        """Return itself."""
+        del unix_time
+        return self
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.bundle_id}>"
 

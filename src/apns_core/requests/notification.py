@@ -5,15 +5,22 @@ Parsed, not validated: what exists is fit to be sent, in the bytes of the wire.
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
+from math import ceil
 from typing import Final, NoReturn, Self, final
 from uuid import UUID
 
 from apns_core.errors import InvalidField
 from apns_core.requests.request import ONLY_OK, SHORT_ANSWER
 from apns_core.requests.route import Field, Route, visible_text
-from apns_core.requests.values import encode_json, unix_seconds, uuid_text, wrong_size
+from apns_core.requests.values import (
+    encode_json,
+    lifetime_seconds,
+    unix_seconds,
+    uuid_text,
+    wrong_size,
+)
 
 __all__ = ["Notification"]
 
@@ -31,9 +38,9 @@ class Notification:
     ``device_token``: hexadecimal text, or the raw octets. ``payload``: the JSON document as UTF-8
     ``bytes``, sent untouched; or a mapping, encoded compactly here. One payload for many device
     tokens is encoded once if it is passed as bytes. ``expiration``: UNIX seconds or an aware
-    datetime; 0 means one attempt and no storing; None leaves it to APNs. ``collapse_id``: at most
-    64 visible ASCII characters. ``apns_id``: a UUID, kept over all attempts; APNs makes one if
-    there is none.
+    datetime, or a timedelta that counts from the submission to a client or `Sender`; 0 means one
+    attempt and no storing; None leaves it to APNs. ``collapse_id``: at most 64 visible ASCII
+    characters. ``apns_id``: a UUID, kept over all attempts; APNs makes one if there is none.
 
     Raises InvalidField, naming the field and never its value.
     """
@@ -43,6 +50,7 @@ class Notification:
         "device_token",
         "expiration",
         "extra_fields",
+        "lifetime",
         "path",
         "payload",
         "route",
@@ -57,7 +65,7 @@ class Notification:
         device_token: str | bytes,
         payload: bytes | Mapping[str, object],
         *,
-        expiration: int | datetime | None = None,
+        expiration: int | datetime | timedelta | None = None,
         collapse_id: str | None = None,
         apns_id: str | UUID | None = None,
     ) -> None:
@@ -72,6 +80,7 @@ class Notification:
                 "payload", len(self.payload), route.payload_limit, route.push_type.value
             )
         self.expiration: int | None = None
+        self.lifetime: int | None = None
         self.apns_id: str | None = None
         if expiration is None and collapse_id is None and apns_id is None:
             # Optimisation (benchmark: send): most notifications have none of the three.
@@ -81,13 +90,27 @@ class Notification:
         if apns_id is not None:
             self.apns_id = uuid_text("apns_id", apns_id)
             fields.append((b"apns-id", self.apns_id.encode()))
-        if expiration is not None:
+        if isinstance(expiration, timedelta):
+            self.lifetime = lifetime_seconds("expiration", expiration)
+        elif expiration is not None:
             self.expiration = unix_seconds("expiration", expiration)
             fields.append((b"apns-expiration", b"%d" % self.expiration))
         if collapse_id is not None:
             text = visible_text("collapse_id", collapse_id, _MAX_COLLAPSE_ID)
             fields.append((b"apns-collapse-id", text.encode()))
         self.extra_fields = tuple(fields)
+
+    def submitted_at(self, unix_time: float) -> "Notification":
+        """Return the same with the expiration that its ``lifetime`` comes to."""
+        if self.lifetime is None:
+            return self
+        sent = object.__new__(Notification)
+        for name in self.__slots__:  # all of it has been checked
+            setattr(sent, name, getattr(self, name))
+        sent.lifetime = None
+        sent.expiration = ceil(unix_time) + self.lifetime
+        sent.extra_fields = (*self.extra_fields, (b"apns-expiration", b"%d" % sent.expiration))
+        return sent
 
     def __repr__(self) -> str:
         # A device token is personal data: a fingerprint tells two apart and leads back to nobody.

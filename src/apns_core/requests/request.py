@@ -64,3 +64,12 @@ class Request(Protocol):
     def expiration(self) -> int | None:
         """UNIX seconds after which it is of no use; 0 for one attempt; None for no statement."""
         ...
+
+    @property
+    def lifetime(self) -> int | None:
+        """Seconds from its submission to its expiration, where that is how it was given."""
+        ...
+
+    def submitted_at(self, unix_time: float) -> "Request":
+        """Return what is sent in its place: the same, its lifetime turned into an expiration."""
+        ...

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import isfinite
 from typing import Final, cast
 from uuid import UUID
@@ -18,6 +18,7 @@ __all__ = [
     "finite_number",
     "from_zero_to_one",
     "is_channel_id",
+    "lifetime_seconds",
     "mapping",
     "optional_text",
     "text",
@@ -28,6 +29,9 @@ __all__ = [
 
 _MAX_UNIX_SECONDS: Final = 2**53
 """Beyond it JSON numbers lose their last digit somewhere on the way."""
+
+_MAX_LIFETIME: Final = 100 * 366 * 86_400
+"""Seconds. APNs keeps nothing longer than 30 days; what comes after a century is a mistake."""
 
 _MAX_BUNDLE_ID: Final = 155
 """Characters; App Store Connect takes no longer one."""
@@ -81,6 +85,17 @@ def unix_seconds(field: str, value: object) -> int:
     if not is_whole_number(value) or not 0 <= value <= _MAX_UNIX_SECONDS:
         raise InvalidField(field, "not a whole number of UNIX seconds")
     return value
+
+
+def lifetime_seconds(field: str, value: timedelta) -> int:
+    """Return a duration in whole seconds, rounded up: it is never shorter than was asked for.
+
+    Raises InvalidField.
+    """
+    seconds = -(value // timedelta(seconds=-1))
+    if not 0 < seconds <= _MAX_LIFETIME:
+        raise InvalidField(field, "not a duration above nothing and below a hundred years")
+    return seconds
 
 
 def bundle_id_text(value: object) -> str:

@@ -1,6 +1,6 @@
 import copy
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -52,6 +52,7 @@ def test_priorities(priority: int) -> None:
         (NOT_STORING, 0, True),
         (NOT_STORING, 1_900_000_000, False),
         (NOT_STORING, datetime(2030, 1, 1, tzinfo=UTC), False),
+        (NOT_STORING, timedelta(hours=1), False),
         (STORING, 0, True),
         (STORING, 1_900_000_000, True),
         (STORING, datetime(2030, 1, 1, tzinfo=UTC), True),
@@ -71,6 +72,28 @@ def test_the_storage_policy_rules_the_expiration(
     else:
         with pytest.raises(InvalidField, match=r"^expiration: .*without storage"):
             Broadcast(route, UPDATE, expiration=expiration)
+
+
+@pytest.mark.parametrize("route", [ROUTE, STORING])
+def test_a_duration_counts_from_the_submission(route: BroadcastRoute) -> None:
+    made = Broadcast(route, UPDATE, expiration=timedelta(hours=8), request_id=REQUEST_ID)
+    assert (made.expiration, made.lifetime) == (None, 28_800)
+    for unix_time in (1_800_000_000.0, 1_799_999_999.25):
+        sent = made.submitted_at(unix_time)
+        assert (sent.expiration, sent.lifetime) == (1_800_028_800, None)
+        assert sent.extra_fields == (
+            (b"apns-expiration", b"1800028800"),
+            (b"apns-request-id", REQUEST_ID.encode()),
+        )
+        assert (sent.route, sent.payload, sent.request_id) == (route, UPDATE, REQUEST_ID)
+        assert sent.submitted_at(unix_time) is sent
+    assert (made.expiration, made.lifetime) == (None, 28_800)
+
+
+@pytest.mark.parametrize("duration", [timedelta(0), timedelta(seconds=-1), timedelta.max])
+def test_a_duration_of_nothing_is_refused(duration: timedelta) -> None:
+    with pytest.raises(InvalidField, match=r"^expiration: not a duration"):
+        Broadcast(ROUTE, UPDATE, expiration=duration)
 
 
 def test_takes_a_mapping() -> None:

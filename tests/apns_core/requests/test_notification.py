@@ -109,7 +109,10 @@ BAD: dict[str, list[Any]] = {
         datetime(1969, 12, 31, tzinfo=UTC),
         datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
         b"0",
-        timedelta(hours=1),
+        timedelta(0),
+        timedelta(seconds=-1),
+        timedelta.max,
+        timedelta.min,
     ],
     "collapse_id": [
         "",
@@ -200,6 +203,44 @@ def test_expirations(expiration: int | datetime, seconds: int) -> None:
     notification = Notification(ROUTE, DEVICE, BODY, expiration=expiration)
     assert notification.expiration == seconds
     assert notification.extra_fields == ((b"apns-expiration", str(seconds).encode()),)
+
+
+# duration, what it comes to in whole seconds
+DURATIONS = [
+    (timedelta(microseconds=1), 1),
+    (timedelta(seconds=1), 1),
+    (timedelta(seconds=1, microseconds=1), 2),
+    (timedelta(hours=1), 3_600),
+    (timedelta(days=30), 2_592_000),
+    (timedelta(days=36_600), 36_600 * 86_400),
+]
+
+
+@pytest.mark.parametrize(("duration", "seconds"), DURATIONS)
+def test_a_duration_counts_from_the_submission(duration: timedelta, seconds: int) -> None:
+    made = Notification(
+        ROUTE, DEVICE, BODY, expiration=duration, collapse_id="score", apns_id=APNS_ID
+    )
+    kept = ((b"apns-id", APNS_ID.encode()), (b"apns-collapse-id", b"score"))
+    assert (made.expiration, made.lifetime, made.extra_fields) == (None, seconds, kept)
+    # Never sooner than was asked for: the clock's fraction counts as a second too.
+    for unix_time in (1_800_000_000.0, 1_799_999_999.25):
+        sent = made.submitted_at(unix_time)
+        expiration = 1_800_000_000 + seconds
+        assert (sent.expiration, sent.lifetime) == (expiration, None)
+        assert sent.extra_fields == (*kept, (b"apns-expiration", b"%d" % expiration))
+        assert (sent.route, sent.device_token, sent.path) == (ROUTE, DEVICE, made.path)
+        assert (sent.payload, sent.apns_id) == (BODY, APNS_ID)
+        assert sent.submitted_at(unix_time) is sent
+    # What the caller holds can be submitted again.
+    assert (made.expiration, made.lifetime, made.extra_fields) == (None, seconds, kept)
+
+
+@pytest.mark.parametrize("expiration", [None, 0, 1_900_000_000])
+def test_what_has_no_duration_is_sent_as_it_is(expiration: int | None) -> None:
+    made = Notification(ROUTE, DEVICE, BODY, expiration=expiration)
+    assert made.lifetime is None
+    assert made.submitted_at(1_800_000_000.0) is made
 
 
 @pytest.mark.parametrize(("route", "limit"), [(ROUTE, 4_096), (VOIP, 5_120)])
