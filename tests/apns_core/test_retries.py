@@ -45,7 +45,7 @@ def ticket(
     timeout: float = 30.0,
 ) -> Ticket[int]:
     notification = Notification(ROUTE, "ab", b"{}", expiration=expiration, collapse_id=collapse_id)
-    made = Ticket(notification, 0, NOW, NOW + timeout)
+    made = Ticket(notification, 0, NOW, NOW + timeout, notification)
     made.attempts = attempts
     return made
 
