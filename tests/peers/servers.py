@@ -1,7 +1,7 @@
 """Real HTTP/2 servers for the tests to send to, each one a child process on loopback with TLS.
 
-Every server answers 200 to any ``POST /3/device/<device token>`` once it has read the body.
-A new server is one more row in `RECIPES`.
+Every server answers ``POST /3/device/<device token>`` with one status, as a rule with 200 and once
+it has read the body. A new server is one more row in `RECIPES`.
 """
 
 import re
@@ -11,10 +11,10 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from os import defpath, environ
+from os import defpath, environ, geteuid
 from pathlib import Path
 from string import Template
 from typing import Final, NoReturn, final
@@ -69,8 +69,18 @@ class Recipe:
     """The Debian package that brings the binary."""
     arguments: tuple[str, ...]
     config: str = ""
+    config_name: str = "server.conf"
     options: Mapping[str, object] = field(default_factory=dict[str, object])
     """Every option with its default; `running` takes others."""
+    build: tuple[str, ...] = ()
+    """What the binary is told first, where it makes the server: ``$folder/server``."""
+    backend: tuple[str, ...] = ()
+    """What listens on ``$backend_port``, where the server only ends TLS: a recipe's name, and
+    arguments."""
+    answers_early: bool = False
+    """Whether it answers before the body is there, and cannot be told otherwise."""
+    status: int = 200
+    """What it answers to every notification."""
     dialect: Callable[[str], Mapping[str, str]] = lambda _binary: {}
     """Given the binary's path, the template values that depend on the installed version."""
 
@@ -167,6 +177,109 @@ hosts:
           Proc.new { |env| [200, {}, []] }
 """
 
+# ── Caddy ──
+
+# Go's net/http underneath: it answers before the body is there, and then resets the stream.
+CADDY: Final = """
+{
+    admin off
+    auto_https off
+    storage file_system $folder/storage
+    log {
+        level WARN
+    }
+}
+https://localhost:$port {
+    bind $address
+    tls $cert $key
+    respond /3/device/* 200
+}
+"""
+
+# ── Apache ──
+
+APACHE: Final = """
+ServerRoot $folder
+ServerName localhost
+PidFile $folder/apache.pid
+DefaultRuntimeDir $folder
+ErrorLog /dev/stderr
+LogLevel warn
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule http2_module /usr/lib/apache2/modules/mod_http2.so
+LoadModule rewrite_module /usr/lib/apache2/modules/mod_rewrite.so
+LoadModule socache_shmcb_module /usr/lib/apache2/modules/mod_socache_shmcb.so
+LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
+Listen $address:$port
+Protocols h2
+H2MaxSessionStreams $max_concurrent_streams
+MaxKeepAliveRequests 0
+SSLEngine on
+SSLCertificateFile $cert
+SSLCertificateKeyFile $key
+RewriteEngine on
+RewriteRule ^/3/device/ - [R=200]
+"""
+
+# ── lighttpd ──
+
+# It wants content-length with every POST, which HTTP/2 does not (RFC 9113 Section 8.1.1), and which
+# we leave out: it refuses all, with a page and an empty DATA frame to end it.
+LIGHTTPD: Final = """
+server.modules = ("mod_openssl", "mod_rewrite")
+server.document-root = "$folder"
+server.port = $port
+server.bind = "$address"
+server.max-keep-alive-requests = 1000000
+ssl.engine = "enable"
+ssl.pemfile = "$pem"
+url.rewrite-once = ("^/3/device/" => "/cert.pem")
+"""
+
+# ── Node.js ──
+
+NODE: Final = """
+const fs = require('node:fs');
+const server = require('node:http2').createSecureServer({
+  cert: fs.readFileSync('$cert'),
+  key: fs.readFileSync('$key'),
+  settings: { maxConcurrentStreams: $max_concurrent_streams },
+});
+server.on('stream', (stream) => {
+  stream.resume();
+  stream.on('end', () => stream.respond({ ':status': 200 }, { endStream: true }));
+});
+server.listen($port, '$address');
+"""
+
+# ── Go ──
+
+GO: Final = """
+package main
+
+import (
+	"io"
+	"log"
+	"net/http"
+)
+
+func main() {
+	http.HandleFunc("/3/device/", func(_ http.ResponseWriter, request *http.Request) {
+		io.Copy(io.Discard, request.Body)
+	})
+	log.Fatal(http.ListenAndServeTLS("$address:$port", "$cert", "$key", nil))
+}
+"""
+
+# ── hitch ──
+
+
+def hitch_user(_binary: str) -> Mapping[str, str]:
+    """Return as whom hitch serves: it refuses to do so as root."""
+    return {"user": "nobody" if geteuid() == 0 else ""}
+
+
 RECIPES: Final[Mapping[str, Recipe]] = {
     "nginx": Recipe(
         binary="nginx",
@@ -207,6 +320,55 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         config=H2O,
         options={"max_concurrent_streams": 100},
     ),
+    "caddy": Recipe(
+        binary="caddy",
+        package="caddy",
+        arguments=("run", "--adapter", "caddyfile", "--config", "$config"),
+        config=CADDY,
+        answers_early=True,
+    ),
+    "apache": Recipe(
+        binary="apache2",
+        package="apache2-bin",
+        arguments=("-D", "FOREGROUND", "-f", "$config"),
+        config=APACHE,
+        answers_early=True,
+        options={"max_concurrent_streams": 100},
+    ),
+    "lighttpd": Recipe(
+        binary="lighttpd",
+        package="lighttpd lighttpd-mod-openssl",
+        arguments=("-D", "-f", "$config"),
+        config=LIGHTTPD,
+        status=411,
+        answers_early=True,
+    ),
+    "node": Recipe(
+        binary="node",
+        package="nodejs",
+        arguments=("$config",),
+        config=NODE,
+        config_name="server.js",
+        options={"max_concurrent_streams": 100},
+    ),
+    "go": Recipe(
+        binary="go",
+        package="golang-go",
+        arguments=(),
+        config=GO,
+        config_name="server.go",
+        build=("build", "-o", "$folder/server", "$config"),
+    ),
+    "hitch": Recipe(
+        binary="hitch",
+        package="hitch",
+        arguments=(
+            *("--frontend", "[$address]:$port", "--backend", "[$address]:$backend_port"),
+            *("--alpn-protos", "h2", "--user", "$user", "--quiet", "$pem"),
+        ),
+        dialect=hitch_user,
+        backend=("nghttpd", "--address", "$address", "--echo-upload", "--no-tls", "$backend_port"),
+    ),
 }
 
 
@@ -238,7 +400,7 @@ def running(name: str, folder: Path, /, **options: object) -> Generator[RealServ
         pytest.fail(f"{name} has no option {', '.join(sorted(strange))}")
     binary = require(name)
     ca, port = authority(), free_port()
-    config = folder / "server.conf"
+    config = folder / recipe.config_name
     values = {
         **recipe.options,
         **options,
@@ -248,23 +410,40 @@ def running(name: str, folder: Path, /, **options: object) -> Generator[RealServ
         "port": port,
         "folder": folder,
         "config": config,
+        "backend_port": free_port(),
     }
+
+    def filled(texts: tuple[str, ...]) -> list[str]:
+        return [Template(text).substitute(values) for text in texts]
+
     config.write_text(Template(recipe.config).substitute(values))
-    arguments = [Template(argument).substitute(values) for argument in recipe.arguments]
-    output = folder / "output.log"
+    if recipe.build:
+        subprocess.run([binary, *filled(recipe.build)], cwd=folder, check=True)
+        binary = str(folder / "server")
+    with ExitStack() as processes:
+        if recipe.backend:
+            behind, *arguments = filled(recipe.backend)
+            port_behind = int(arguments[-1])
+            processes.enter_context(
+                _process(behind, [require(behind), *arguments], port_behind, folder)
+            )
+        processes.enter_context(_process(name, [binary, *filled(recipe.arguments)], port, folder))
+        yield RealServer(name, HOST, port, ca.cert_pem.bytes().decode(), folder)
+
+
+@contextmanager
+def _process(name: str, command: list[str], port: int, folder: Path) -> Generator[None]:
+    """Run one process until the block is left; enters once its port answers."""
+    output = folder / f"{name}.log"
     with (
         output.open("wb") as sink,
         subprocess.Popen(
-            [binary, *arguments],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
         ) as process,
     ):
         try:
             wait_until_it_accepts(name, process, port, output)
-            yield RealServer(name, HOST, port, ca.cert_pem.bytes().decode(), folder)
+            yield
         finally:
             stop(process)
 
