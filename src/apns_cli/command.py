@@ -12,6 +12,7 @@ from apns_core import __version__
 __all__ = ["apns"]
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "send": "apns_cli.send",
     "demo": "apns_cli.demo",
     "simulate": "apns_cli.simulate",
 }

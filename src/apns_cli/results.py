@@ -2,11 +2,13 @@
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
+from apns_cli.terminal import Fact, complain
 from apns_core import (
     Accepted,
     Cause,
@@ -18,7 +20,19 @@ from apns_core import (
     Unprocessed,
 )
 
-__all__ = ["Kind", "advice", "describe", "explain", "fingerprint", "kind_of", "outcome_members"]
+__all__ = [
+    "Kind",
+    "advice",
+    "describe",
+    "explain",
+    "fingerprint",
+    "kind_of",
+    "outcome_facts",
+    "outcome_members",
+    "say_what_to_do",
+]
+
+ADVICE_SHOWN: Final = 10
 
 Kind: TypeAlias = Literal["accepted", "rejected", "unprocessed", "unknown"]
 
@@ -65,6 +79,23 @@ def outcome_members(outcome: Outcome[object]) -> dict[str, object]:
     return {name: value for name, value in members.items() if value is not None}
 
 
+def outcome_facts(outcome: Outcome[object]) -> list[Fact]:
+    """Return the rows of its table: the members of its JSON, and why in words."""
+    members = outcome_members(outcome)
+    facts = [("Outcome", str(members["outcome"])), ("Why", describe(outcome))]
+    facts += [(title, str(members.get(name, ""))) for name, title in _TITLES.items()]
+    return [(title, value) for title, value in facts if value]
+
+
+_TITLES: Final[Mapping[str, str]] = {
+    "apns_id": "apns-id",
+    "apns_unique_id": "apns-unique-id",
+    "apns_request_id": "apns-request-id",
+    "channel_id": "Channel id",
+    "retry_after": "Seconds until another attempt",
+}
+
+
 def describe(outcome: Outcome[object]) -> str:
     """Say in a few words why it is what it is; nothing of what was accepted."""
     if isinstance(outcome, Accepted):
@@ -89,6 +120,19 @@ def advice(outcome: Outcome[object]) -> str:
     if outcome.cause in _BY_CAUSE:
         return _BY_CAUSE[outcome.cause]
     return _UNPROCESSED if isinstance(outcome, Unprocessed) else _UNKNOWN
+
+
+def say_what_to_do(command: str, outcomes: Iterable[Outcome[object]]) -> None:
+    """Say it on standard error, once for all to which the same applies."""
+    counts = Counter(
+        f"{kind_of(outcome)}, {describe(outcome)}: {advice(outcome)}"
+        for outcome in outcomes
+        if not isinstance(outcome, Accepted)
+    )
+    for text, count in counts.most_common(ADVICE_SHOWN):
+        complain(f"apns {command}: {count:,} {text}")
+    if len(counts) > ADVICE_SHOWN:
+        complain(f"apns {command}: {len(counts) - ADVICE_SHOWN:,} more of other kinds")
 
 
 def explain(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """What all commands share: exit codes, tables, JSON, the progress bar, examples in the help."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self, TypeAlias, final
@@ -30,6 +30,7 @@ __all__ = [
     "examples",
     "print_facts",
     "print_json",
+    "print_rows",
 ]
 
 EXIT_FAILED: Final = 1
@@ -56,6 +57,16 @@ def print_facts(title: str, facts: Iterable[Fact]) -> None:
     table.add_column("value", justify="right")
     for name, value in facts:
         table.add_row(Text(name, style="dim" if name.startswith(" ") else ""), Text(value))
+    Console().print(table)
+
+
+def print_rows(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table of many columns, readable without colour; a cell too long is folded."""
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE)
+    for name in names:
+        table.add_column(Text(name), overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
     Console().print(table)
 
 
