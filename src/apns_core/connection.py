@@ -15,6 +15,7 @@ from apns_core.http2.stream import COMPLETE, LOST, MALFORMED, NOT_PROCESSED
 from apns_core.outcomes import Accepted, Answered, Cause, Outcome, Rejected, Unknown, Unprocessed
 from apns_core.reasons import WEDGING_REASONS, Reason, parse_error_body
 from apns_core.requests.request import Request
+from apns_core.requests.route import missing_topic
 from apns_core.tickets import IN_FLIGHT, QUEUED, Submissions, Ticket
 from apns_core.trust.provider_token import ProviderToken
 
@@ -179,8 +180,11 @@ class Connection(Generic[T]):
         """Queue a notification; it is bound to this connection when `data_to_send` encodes it.
 
         ``tag`` comes back with the outcome. Raises ApiMisuse on a connection that opens no more
-        streams, and for an expiration given as a duration: only a `Sender` knows the date.
+        streams, and for an expiration given as a duration: only a `Sender` knows the date. Raises
+        InvalidField for a route without a topic where provider tokens are used.
         """
+        if self._token_authentication and notification.route.certificate_only:
+            raise missing_topic()
         if notification.lifetime is not None:
             raise ApiMisuse("expiration: a connection knows no date to count a duration from")
         if self.state in _ENDING:

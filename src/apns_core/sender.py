@@ -12,6 +12,7 @@ from apns_core.metrics import Metrics, Observer, label
 from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unprocessed
 from apns_core.reasons import FATAL_GOAWAY_REASONS, Disposition, Reason
 from apns_core.requests.request import Request
+from apns_core.requests.route import missing_topic
 from apns_core.retries import RetryPolicy
 from apns_core.sender_config import DEFAULT_SENDER_CONFIG, SenderConfig
 from apns_core.tickets import DONE, QUEUED, Submissions, Ticket
@@ -94,12 +95,15 @@ class Sender(Generic[T]):
     def submit(self, notification: Request, tag: T, now: float) -> Ticket[T]:
         """Queue a notification. ``tag`` comes back with its outcome.
 
-        Raises QueueFull where `room` is 0, ClientClosed after `close`. Nothing is lost by either.
+        Raises QueueFull where `room` is 0, ClientClosed after `close`, InvalidField for a route
+        without a topic where provider tokens are used. Nothing is lost by any of them.
         """
         if self._closing:
             raise ClientClosed("the client takes no more notifications")
         if not self.room:
             raise QueueFull(f"{self._config.max_queued} notifications are queued")
+        if self._schedule is not None and notification.route.certificate_only:
+            raise missing_topic()
         self._now = now
         deadline = now + self._config.connection.request_timeout
         request = notification

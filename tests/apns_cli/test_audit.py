@@ -54,7 +54,7 @@ def make_world(*kinds: str) -> World:
                 stream_id=2 * i + 1,
                 device_token=notification.device_token.lower(),
                 apns_id=apns_id,
-                topic=ROUTE.topic,
+                topic="com.example.app",
                 status=200 if is_accepted else 410,
                 reason=None if is_accepted else "Unregistered",
             )

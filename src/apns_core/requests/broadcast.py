@@ -51,6 +51,8 @@ class BroadcastRoute:
         "storage_policy",
     )
 
+    certificate_only = False
+
     def __init__(
         self,
         bundle_id: str,

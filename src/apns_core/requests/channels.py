@@ -146,6 +146,8 @@ class _Route:
 
     __slots__ = ("fields", "method")
 
+    certificate_only = False
+
     def __init__(self, method: bytes) -> None:
         self.method = method
         self.fields: tuple[Field, ...] = ()

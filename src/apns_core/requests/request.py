@@ -26,6 +26,11 @@ class RequestRoute(Protocol):
         """The fields that repeat, in the order of the wire, without pseudo-header fields."""
         ...
 
+    @property
+    def certificate_only(self) -> bool:
+        """Whether it leaves the topic to a certificate: with a provider token it is no request."""
+        ...
+
 
 class Request(Protocol):
     """One request, checked when it was made: the engine sends it as it is."""

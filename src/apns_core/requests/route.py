@@ -15,6 +15,7 @@ __all__ = [
     "PushType",
     "Route",
     "is_whole_number",
+    "missing_topic",
     "parse_priority",
     "visible_text",
 ]
@@ -78,32 +79,44 @@ MAX_TOPIC_LENGTH: Final = 255
 class Route:
     """Where notifications of one kind go. Make one, and use it for all notifications of that kind.
 
-    ``topic`` is the app's bundle id with the suffix of the push type (`for_app` adds it).
-    ``priority`` is 10 where it is not given, and 5 for ``background``, which admits nothing else.
+    ``topic`` is the app's bundle id with the suffix of the push type (`for_app` adds it). None
+    leaves it to the certificate that TLS presents, if that has a single topic; with provider tokens
+    a notification without a topic is refused when it is submitted. ``priority`` is 10 where it is
+    not given, and 5 for ``background``, which admits nothing else.
     Routes compare by identity: the engine keeps the encoded fields of each.
 
     Raises InvalidField.
     """
 
-    __slots__ = ("fields", "method", "payload_limit", "priority", "push_type", "topic")
+    __slots__ = (
+        "certificate_only",
+        "fields",
+        "method",
+        "payload_limit",
+        "priority",
+        "push_type",
+        "topic",
+    )
 
     def __init__(
         self,
-        topic: str,
+        topic: str | None,
         push_type: PushType | str = PushType.ALERT,
         *,
         priority: Priority | int | None = None,
     ) -> None:
         self.method = b"POST"
         self.push_type = _push_type(push_type)
-        self.topic = _topic(topic, self.push_type)
+        self.topic = None if topic is None else _topic(topic, self.push_type)
+        self.certificate_only = topic is None
         self.priority = _priority(priority, self.push_type)
         self.payload_limit = PAYLOAD_LIMITS[self.push_type]
         self.fields: tuple[Field, ...] = (
-            (b"apns-topic", self.topic.encode()),
             (b"apns-push-type", self.push_type.encode()),
             (b"apns-priority", b"%d" % self.priority),
         )
+        if self.topic is not None:
+            self.fields = ((b"apns-topic", self.topic.encode()), *self.fields)
         """As they follow ``:path`` and ``authorization`` on the wire."""
 
     @classmethod
@@ -122,6 +135,11 @@ class Route:
 
     def __repr__(self) -> str:
         return f"Route({self.topic!r}, {self.push_type.value!r}, priority={int(self.priority)})"
+
+
+def missing_topic() -> InvalidField:
+    """Make the error for a request without a topic where provider tokens are used."""
+    return InvalidField("topic", "missing: only a certificate says what stands in its place")
 
 
 def _push_type(value: PushType | str) -> PushType:

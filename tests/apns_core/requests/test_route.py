@@ -81,6 +81,18 @@ def test_background_has_priority_5_and_no_other() -> None:
         assert caught.value.field == "priority"
 
 
+@pytest.mark.parametrize("push_type", SUFFIXES)
+def test_a_topic_may_be_left_to_the_certificate(push_type: str) -> None:
+    route = Route(None, push_type)
+    assert route.topic is None
+    assert route.certificate_only
+    assert not Route.for_app(APP, push_type).certificate_only
+    # All else is as with a topic.
+    assert route.fields == Route.for_app(APP, push_type).fields[1:]
+    assert route.payload_limit == PAYLOAD_LIMITS[PushType(push_type)]
+    assert repr(route) == f"Route(None, {push_type!r}, priority={int(route.priority)})"
+
+
 def test_routes_compare_by_identity() -> None:
     assert Route(APP) != Route(APP)
     assert repr(Route(APP, priority=5)) == "Route('com.example.app', 'alert', priority=5)"
@@ -95,7 +107,6 @@ BAD: list[tuple[str, Any]] = [
     ("topic", "com.example\x00"),
     ("topic", "com.example\x7f"),
     ("topic", "x" * 256),
-    ("topic", None),
     ("topic", b"com.example.app"),
     ("topic", 7),
     ("push_type", ""),
