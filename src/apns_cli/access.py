@@ -1,13 +1,12 @@
 """How a command reaches APNs: which server, which credentials, which authorities, which proxy."""
 
-import functools
 import os
 import re
 import ssl
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar, final
@@ -16,9 +15,15 @@ from urllib.parse import urlsplit
 import click
 
 from apns_asyncio import Client
+from apns_cli.option_groups import option_group
 from apns_cli.terminal import complain
 from apns_core import DEVELOPMENT, PRODUCTION, Endpoint, InvalidField, SenderConfig
-from apns_core.endpoints import CHANNELS_DEVELOPMENT, CHANNELS_PRODUCTION
+from apns_core.endpoints import (
+    BROADCAST_DEVELOPMENT,
+    BROADCAST_PRODUCTION,
+    CHANNELS_DEVELOPMENT,
+    CHANNELS_PRODUCTION,
+)
 from apns_core.proxy import Proxy
 from apns_core.sender import DEFAULT_SENDER_CONFIG
 from apns_core.trust.certificate import CertificateExpiryWarning
@@ -39,6 +44,8 @@ class Service(Enum):
 
     PUSH = "push"
     CHANNELS = "channels"
+    BROADCAST = "broadcast"
+    """After Apple's samples; after its prose, broadcasts go where device pushes go."""
 
 
 ENDPOINTS: Final[Mapping[tuple[Service, str], Endpoint]] = {
@@ -46,6 +53,8 @@ ENDPOINTS: Final[Mapping[tuple[Service, str], Endpoint]] = {
     (Service.PUSH, "development"): DEVELOPMENT,
     (Service.CHANNELS, "production"): CHANNELS_PRODUCTION,
     (Service.CHANNELS, "development"): CHANNELS_DEVELOPMENT,
+    (Service.BROADCAST, "production"): BROADCAST_PRODUCTION,
+    (Service.BROADCAST, "development"): BROADCAST_DEVELOPMENT,
 }
 
 KEY_VARIABLE: Final = "APNS_KEY"
@@ -192,6 +201,19 @@ _KEY_OPTIONS: Final = (
     click.option("--team-id", envvar="APNS_TEAM_ID", show_envvar=True, help="Team id."),
 )
 
+
+def _refuse_password_in_arguments(
+    ctx: click.Context, param: click.Parameter, url: str | None
+) -> str | None:
+    source = ctx.get_parameter_source(param.name or "")
+    if url is not None and "@" in url and source is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError(
+            "proxy: every user of this machine can read a password on the command line; "
+            "put the URL into $APNS_PROXY"
+        )
+    return url
+
+
 _ACCESS_OPTIONS: Final = (
     click.option(
         "--environment",
@@ -238,6 +260,7 @@ _ACCESS_OPTIONS: Final = (
         "--proxy",
         "proxy_url",
         metavar="URL",
+        callback=_refuse_password_in_arguments,
         envvar="APNS_PROXY",
         show_envvar=True,
         help="http:// or socks5://; with a password only from the environment.",
@@ -245,55 +268,12 @@ _ACCESS_OPTIONS: Final = (
 )
 
 
-def key_options(command: Callable[Concatenate[Credentials, P], R]) -> Callable[P, R]:
-    """Give a command the options of a signing key; its first argument is the `Credentials`."""
-
-    @functools.wraps(command)
-    def with_credentials(*args: P.args, **kwargs: P.kwargs) -> R:
-        taken = {option.name: kwargs.pop(option.name) for option in fields(Credentials)}
-        return command(Credentials(**taken), *args, **kwargs)  # type: ignore[arg-type]
-
-    return _with_options(_KEY_OPTIONS, with_credentials)
+key_options: Final = option_group(Credentials, _KEY_OPTIONS)
+"""Gives a command the options of a signing key; its first argument is the `Credentials`."""
 
 
 def access_options(
     service: Service = Service.PUSH,
 ) -> Callable[[Callable[Concatenate[Access, P], R]], Callable[P, R]]:
     """Give a command the options of `Access`, which is its first argument."""
-
-    def decorate(command: Callable[Concatenate[Access, P], R]) -> Callable[P, R]:
-        @functools.wraps(command)
-        def with_access(*args: P.args, **kwargs: P.kwargs) -> R:
-            taken = {
-                option.name: kwargs.pop(option.name)
-                for option in fields(Access)
-                if option.name != "service"
-            }
-            _refuse_password_in_arguments(taken["proxy_url"])
-            return command(Access(service=service, **taken), *args, **kwargs)  # type: ignore[arg-type]
-
-        return _with_options(_ACCESS_OPTIONS, with_access)
-
-    return decorate
-
-
-def _with_options(
-    options: tuple[Callable[[Callable[P, R]], Callable[P, R]], ...], command: Callable[P, R]
-) -> Callable[P, R]:
-    # The last one to be applied is the first in the help.
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _refuse_password_in_arguments(proxy_url: object) -> None:
-    source = click.get_current_context().get_parameter_source("proxy_url")
-    if (
-        isinstance(proxy_url, str)
-        and "@" in proxy_url
-        and source is click.core.ParameterSource.COMMANDLINE
-    ):
-        raise click.UsageError(
-            "proxy: every user of this machine can read a password on the command line; "
-            "put the URL into $APNS_PROXY"
-        )
+    return option_group(Access, _ACCESS_OPTIONS, service=service)

@@ -1,21 +1,18 @@
 """The options that make the payload of a notification: its parts, or a file that has all of it."""
 
-import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from typing import Concatenate, Final, ParamSpec, TypeVar, final
+from dataclasses import dataclass, field
+from typing import Final, final
 
 import click
 
+from apns_cli.option_groups import option_group, refuse_others
 from apns_cli.parameters import json_document, own_keys
 from apns_core import PushType
 from apns_core.requests import payload
 from apns_core.requests.payload import Alert, InterruptionLevel
 
 __all__ = ["Content", "content_options"]
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 @final
@@ -39,14 +36,14 @@ class Content:
     def encode(self, push_type: PushType) -> bytes:
         """Return the payload. Raises `InvalidField`, and `click.UsageError`."""
         if self.document is not None:
-            self._refuse("--payload has all of the payload", besides=("document",))
+            refuse_others(self, "--payload has all of the payload", than=("document",))
             return self.document
         if push_type is PushType.ALERT:
             return self._encode_alert()
         build = _BUILDERS.get(push_type)
         if build is None:
             raise click.UsageError(f"--push-type {push_type}: its payload has to come by --payload")
-        self._refuse(f"--push-type {push_type} shows nothing", besides=("data",))
+        refuse_others(self, f"--push-type {push_type} shows nothing", than=("data",))
         return build(self.data)
 
     def _encode_alert(self) -> bytes:
@@ -64,14 +61,6 @@ class Content:
             content_available=self.content_available,
             custom=self.data,
         )
-
-    def _refuse(self, because: str, *, besides: tuple[str, ...]) -> None:
-        for part in fields(self):
-            value = getattr(self, part.name)
-            # Not by its truth: a badge of 0 is one.
-            if part.name not in besides and value is not None and value is not False:
-                option = part.name.replace("_", "-")
-                raise click.UsageError(f"{because}: leave out --{option}")
 
 
 _BUILDERS: Final[dict[PushType, Callable[[dict[str, object] | None], bytes]]] = {
@@ -113,16 +102,5 @@ _OPTIONS: Final = (
 )
 
 
-def content_options(command: Callable[Concatenate[Content, P], R]) -> Callable[P, R]:
-    """Give a command the options of `Content`, which is its first argument."""
-
-    @functools.wraps(command)
-    def with_content(*args: P.args, **kwargs: P.kwargs) -> R:
-        taken = {option.name: kwargs.pop(option.name) for option in fields(Content)}
-        return command(Content(**taken), *args, **kwargs)  # type: ignore[arg-type]
-
-    # The last one to be applied is the first in the help.
-    decorated: Callable[P, R] = with_content
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+content_options: Final = option_group(Content, _OPTIONS)
+"""Gives a command these options; its first argument is the `Content`."""

@@ -17,7 +17,7 @@ from apns_core import Cause, ClientClosed, Outcome, SenderConfig, Unknown, Unpro
 from apns_core.requests.request import Request
 from apns_core.sender import DEFAULT_SENDER_CONFIG
 
-__all__ = ["config_of", "send_all", "timeout_option"]
+__all__ = ["config_of", "send_all", "send_one", "timeout_option"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,6 +58,14 @@ def send_all(
         answered = asyncio.run(_send_all(client, requests, on_outcome))
     if not answered and client.last_error is not None:
         complain(f"apns {command}: {explain(client.last_error)}")
+
+
+def send_one(command: str, client: Client, request: Request) -> Outcome[object]:
+    """Send a single one, as `send_all` does, and return what came of it."""
+    outcomes: list[Outcome[object]] = []
+    send_all(command, client, [request], outcomes.append)
+    (outcome,) = outcomes
+    return outcome
 
 
 async def _send_all(

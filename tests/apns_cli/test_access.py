@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -5,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from apns_cli.access import Access, Credentials, Service, access_options, key_options
-from apns_core import InvalidField
+from apns_core import Endpoint, InvalidField
 from apns_simulator import make_provider_key
 
 SEEN: list[Access] = []
@@ -68,6 +69,18 @@ def test_channels_have_hosts_and_ports_of_their_own() -> None:
     development = CliRunner().invoke(show_channels, env={"APNS_ENVIRONMENT": "development"})
     assert production.stdout == "api-manage-broadcast.push.apple.com:2196\n"
     assert development.stdout == "api-manage-broadcast.sandbox.push.apple.com:2195\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "host"),
+    [
+        ("production", "api-broadcast.push.apple.com"),
+        ("development", "api-broadcast.sandbox.push.apple.com"),
+    ],
+)
+def test_broadcasts_have_other_hosts_in_apples_samples(environment: str, host: str) -> None:
+    CliRunner().invoke(show, ["--environment", environment, "to"])
+    assert replace(SEEN.pop(), service=Service.BROADCAST).endpoint() == Endpoint(host)
 
 
 @pytest.mark.parametrize("server", ["http://host", "https://me@host", "host:x", "", "a b"])
