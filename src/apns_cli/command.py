@@ -15,6 +15,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "send": "apns_cli.send",
     "demo": "apns_cli.demo",
     "simulate": "apns_cli.simulate",
+    "probe": "apns_cli.probe",
 }
 """Command -> its module, which holds a function of that name, with underscores for hyphens."""
 
