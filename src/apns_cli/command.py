@@ -13,6 +13,8 @@ __all__ = ["apns"]
 
 COMMANDS: Final[Mapping[str, str]] = {
     "send": "apns_cli.send",
+    "broadcast": "apns_cli.broadcast",
+    "channels": "apns_cli.channels",
     "demo": "apns_cli.demo",
     "simulate": "apns_cli.simulate",
     "probe": "apns_cli.probe",

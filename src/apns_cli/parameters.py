@@ -2,15 +2,33 @@
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, Final, TypeAlias, cast
 
 import click
 
-__all__ = ["When", "instant", "json_document", "json_object", "moment", "own_keys"]
+from apns_core.requests.channels import StoragePolicy
+
+__all__ = [
+    "STORAGE_POLICIES",
+    "When",
+    "instant",
+    "json_document",
+    "json_object",
+    "moment",
+    "own_keys",
+]
 
 When: TypeAlias = int | datetime | timedelta
 """UNIX seconds, an aware instant, or a duration from now."""
+
+
+STORAGE_POLICIES: Final[Mapping[str, StoragePolicy]] = {
+    "none": StoragePolicy.NO_STORAGE,
+    "most-recent": StoragePolicy.MOST_RECENT_MESSAGE,
+}
+"""What a channel keeps, as it is called on a command line."""
 
 
 def moment(ctx: click.Context, param: click.Parameter, text: str | None) -> When | None:

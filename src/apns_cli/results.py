@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
-from apns_cli.terminal import Fact, complain
+from apns_cli.terminal import Fact, complain, print_facts, print_json
 from apns_core import (
     Accepted,
     Cause,
@@ -29,6 +29,7 @@ __all__ = [
     "kind_of",
     "outcome_facts",
     "outcome_members",
+    "print_outcome",
     "say_what_to_do",
 ]
 
@@ -77,6 +78,15 @@ def outcome_members(outcome: Outcome[object]) -> dict[str, object]:
     else:
         members["cause"] = outcome.cause.name.lower()
     return {name: value for name, value in members.items() if value is not None}
+
+
+def print_outcome(command: str, outcome: Outcome[object], *, as_json: bool) -> None:
+    """Print what came of a single request, and what to do about it."""
+    if as_json:
+        print_json(outcome_members(outcome))
+    else:
+        print_facts("What came of it", outcome_facts(outcome))
+    say_what_to_do(command, [outcome])
 
 
 def outcome_facts(outcome: Outcome[object]) -> list[Fact]:
@@ -156,7 +166,7 @@ def _date(milliseconds: int) -> str:
 
 
 _UNPROCESSED: Final = "APNs has not acted on it: to send it again cannot make a duplicate"
-_UNKNOWN: Final = "APNs may have acted on it: to send it again may show it twice"
+_UNKNOWN: Final = "APNs may have acted on it: to send it again may do it twice"
 _FORGET: Final = "stop sending to this device token, unless the app has registered it again"
 _OTHER_KEY: Final = "check the signing key, its key id and the team id"
 _OTHER_ENVIRONMENT: Final = "these credentials are for the other environment: see --environment"

@@ -110,7 +110,7 @@ def test_members_are_what_is_known(outcome: Outcome[object], members: dict[str, 
         (Rejected(NOTIFICATION, None, 503, None), "503 no reason given", "later"),
         (Unprocessed(NOTIFICATION, None, Cause.DEADLINE), "its deadline passed", "cannot make"),
         (Unprocessed(NOTIFICATION, None, Cause.FATAL), Cause.FATAL.value, "credentials"),
-        (Unknown(NOTIFICATION, None, Cause.RESET), Cause.RESET.value, "may show it twice"),
+        (Unknown(NOTIFICATION, None, Cause.RESET), Cause.RESET.value, "may do it twice"),
     ],
 )
 def test_says_why_and_what_to_do(outcome: Outcome[object], described: str, advised: str) -> None:
