@@ -1,7 +1,7 @@
 """What all commands share: exit codes, tables, JSON, the progress bar, examples in the help."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self, TypeAlias, final
@@ -85,10 +85,10 @@ class ProgressBar:
     """How far along, how fast and until when: on standard error, if that is a terminal.
 
     It draws when it is told how far things are, and at most ten times a second: a thread of its own
-    would take the interpreter from what it measures.
+    would take the interpreter from what it measures. A ``total`` that is not known is None.
     """
 
-    def __init__(self, description: str, total: int) -> None:
+    def __init__(self, description: str, total: int | None) -> None:
         console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -117,12 +117,27 @@ class ProgressBar:
     ) -> None:
         self._progress.stop()
 
-    def show(self, completed: int) -> None:
-        """Say how many of the total are done. Cheap enough to be called for each of them."""
+    def show(
+        self,
+        completed: int,
+        *,
+        total: int | None = None,
+        describe: Callable[[], str] | None = None,
+    ) -> None:
+        """Say how many of the total are done. Cheap enough to be called for each of them.
+
+        Another ``total``, and what ``describe`` returns, take the place of what was given before.
+        """
         now = monotonic()
         if now >= self._due:
             self._due = now + _REDRAW_SECONDS
-            self._progress.update(self._task, completed=completed, refresh=True)
+            self._progress.update(
+                self._task,
+                completed=completed,
+                total=total,
+                description=None if describe is None else describe(),
+                refresh=True,
+            )
 
 
 _REDRAW_SECONDS: Final = 0.1
