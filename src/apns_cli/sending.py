@@ -17,7 +17,7 @@ from apns_core import Cause, ClientClosed, Outcome, SenderConfig, Unknown, Unpro
 from apns_core.requests.request import Request
 from apns_core.sender import DEFAULT_SENDER_CONFIG
 
-__all__ = ["config_of", "send_all", "send_one", "timeout_option"]
+__all__ = ["complaints_of_client", "config_of", "send_all", "send_one", "timeout_option"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,7 +54,7 @@ def send_all(
     Says on standard error why a connection failed, as soon as it did. Ctrl-C ends what is left:
     in flight as `Unknown`, else as `Unprocessed`; a second one ends the command.
     """
-    with _complaints_of_client(command):
+    with complaints_of_client(command):
         answered = asyncio.run(_send_all(client, requests, on_outcome))
     if not answered and client.last_error is not None:
         complain(f"apns {command}: {explain(client.last_error)}")
@@ -115,7 +115,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def _complaints_of_client(command: str) -> Generator[None, None, None]:
+def complaints_of_client(command: str) -> Generator[None, None, None]:
     """Show what the client logs: it says there why it has no connection yet."""
     log = logging.getLogger("apns_asyncio")
     handler = _Complaints(command)
