@@ -78,11 +78,30 @@ MUTANTS: Final = (
     Mutant(
         "headers: not decoded on a stream that is gone",
         "apns_core/http2/client.py",
-        "fields = self._decoder.decode(data[start:end])\n"
-        "        stream = self._streams.get(stream_id)",
-        "stream = self._streams.get(stream_id)\n"
-        "        fields = self._decoder.decode(data[start:end]) if stream else []",
+        "fields = decoder.decode(block)",
+        "fields = decoder.decode(block) if stream else []",
         (f"{_HTTP2}/test_client_cancel.py",),
+    ),
+    Mutant(
+        "headers: recognised though the table has changed",
+        "apns_core/http2/response_shapes.py",
+        "or (shape.takes and shape.generation != decoder.generation)",
+        "or False",
+        (f"{_HTTP2}/test_response_shapes.py",),
+    ),
+    Mutant(
+        "headers: recognised with a value that is not looked at",
+        "apns_core/http2/response_shapes.py",
+        "value.translate(None, _VISIBLE) or",
+        "False or",
+        (f"{_HTTP2}/test_response_shapes.py",),
+    ),
+    Mutant(
+        "hpack: what is recognised inserts nothing",
+        "apns_core/http2/response_shapes.py",
+        "if shape.inserted_size:",
+        "if False:",
+        (f"{_HTTP2}/test_response_shapes.py",),
     ),
     Mutant(
         "window: the connection's is not asked",

@@ -23,6 +23,7 @@ __all__ = [
     "PRIORITY",
     "PRIORITY_FIELDS",
     "PUSH_PROMISE",
+    "READ_FRAME_HEAD",
     "RST_STREAM",
     "SETTINGS",
     "WINDOW_UPDATE",
@@ -61,6 +62,8 @@ PRIORITY_FIELDS: Final = 0x20
 
 FRAME_HEAD: Final = Struct(">HBBBI")
 """Length (16 high bits, 8 low bits), type, flags, stream id with its reserved bit."""
+READ_FRAME_HEAD: Final = Struct(">IBI").unpack_from
+"""The same to be read: length and type in one number, flags, stream id."""
 FRAME_HEAD_SIZE: Final = 9
 
 HIGHEST_STREAM_ID: Final = 2**31 - 1
@@ -111,11 +114,12 @@ FRAME_RULES: Final[tuple[FrameRule, ...]] = (
 """Indexed by frame type. A type beyond the end is unknown and ignored (RFC 9113 §4.1)."""
 
 
-def describe_head(head: tuple[int, int, int, int, int]) -> str:
+def describe_head(head: tuple[int, int, int]) -> str:
     """Return what a report of an error says of a frame: all of its head, nothing of its payload."""
-    high, low, kind, flags, stream_id = head
+    length_and_kind, flags, stream_id = head
+    kind = length_and_kind & 0xFF
     name = FRAME_RULES[kind].name if kind < len(FRAME_RULES) else f"type {kind:#04x}"
-    length = high << 8 | low
+    length = length_and_kind >> 8
     return f"{name} flags={flags:#04x} stream={stream_id & HIGHEST_STREAM_ID} length={length}"
 
 

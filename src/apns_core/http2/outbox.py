@@ -149,12 +149,16 @@ class Outbox:
 
     def credit_connection(self, increment: int) -> None:
         """Take a WINDOW_UPDATE on stream 0. Raises RemoteProtocolError."""
-        self.window += _checked(increment, self.window, 0)
+        if not 0 < increment <= MAX_WINDOW_SIZE - self.window:
+            raise _wrong_increment(increment, 0)
+        self.window += increment
 
     def credit_stream(self, stream: Stream, increment: int) -> None:
         """Take a WINDOW_UPDATE on a stream that is open. Raises RemoteProtocolError."""
-        window = self._window_of(stream)
-        stream.credit += _checked(increment, window, stream.stream_id)
+        window = self._peer.initial_window_size + stream.credit
+        if not 0 < increment <= MAX_WINDOW_SIZE - window:
+            raise _wrong_increment(increment, stream.stream_id)
+        stream.credit += increment
         if stream.unsent and window <= 0 < window + increment:
             self._sendable[stream.stream_id] = stream
 
@@ -196,22 +200,17 @@ class Outbox:
         return self._peer.initial_window_size + stream.credit
 
 
-def _checked(increment: int, window: int, stream_id: int) -> int:
+def _wrong_increment(increment: int, stream_id: int) -> RemoteProtocolError:
     # "A receiver MUST treat the receipt of a WINDOW_UPDATE frame with a flow-control window
     # increment of 0 as a stream error (Section 5.4.2) of type PROTOCOL_ERROR; errors on the
     # connection flow-control window MUST be treated as a connection error (Section 5.4.1)" (§6.9).
     if not increment:
-        raise RemoteProtocolError(
+        return RemoteProtocolError(
             ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE by 0", "RFC 9113 §6.9", stream_id
         )
-    if window + increment > MAX_WINDOW_SIZE:
-        raise RemoteProtocolError(
-            ErrorCode.FLOW_CONTROL_ERROR,
-            "WINDOW_UPDATE beyond 2^31-1",
-            "RFC 9113 §6.9.1",
-            stream_id,
-        )
-    return increment
+    return RemoteProtocolError(
+        ErrorCode.FLOW_CONTROL_ERROR, "WINDOW_UPDATE beyond 2^31-1", "RFC 9113 §6.9.1", stream_id
+    )
 
 
 _HEAD: Final = frames.FRAME_HEAD.pack

@@ -124,7 +124,8 @@ def _check_regular(name: bytes, value: bytes) -> None:
             raise MalformedResponse("a field name with illegal octets", "RFC 9113 §8.2.1")
         if name in _CONNECTION_SPECIFIC:
             raise MalformedResponse("a connection-specific field", "RFC 9113 §8.2.2")
-    if _ILLEGAL_VALUE(value):
+    # Optimisation (benchmark: receive): ten times as fast as a regular expression.
+    if value.translate(None, _LEGAL) or value.strip(b" \t") != value:
         raise MalformedResponse("a field value with illegal octets", "RFC 9113 §8.2.1")
 
 
@@ -133,7 +134,7 @@ _STATUS: Final = re.compile(rb"[1-9][0-9]{2}").fullmatch
 # Nineteen digits exceed any body; int() of a longer text would be work for nothing.
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}").fullmatch
 _NAME: Final = re.compile(rb"[^\x00-\x20A-Z\x7f-\xff:]+").fullmatch
-_ILLEGAL_VALUE: Final = re.compile(rb"[\x00\r\n]|\A[ \t]|[ \t]\Z").search
+_LEGAL: Final = bytes(octet for octet in range(256) if octet not in b"\x00\r\n")
 # Optimisation (benchmark: receive): names that need no look at their octets.
 _USUAL_NAMES: Final = frozenset(
     (b"apns-id", b"apns-unique-id", b"apns-request-id", b"content-type", b"content-length", b"date")

@@ -107,11 +107,11 @@ def check(client: Client, sent: list[Stream]) -> None:
     """What must hold whatever came."""
     assert len(client._reader._partial) <= 16_384 + 9
     assert sum(map(len, client._reader._block)) <= 2 * 16_384
-    sendable = client._outbox._sendable
+    sendable = client.outbox._sendable
     assert sendable == {
         stream_id: stream
         for stream_id, stream in client._streams.items()
-        if stream.unsent and client._outbox._window_of(stream) > 0
+        if stream.unsent and client.outbox._window_of(stream) > 0
     }
     assert 0 <= client.window <= 2**31 - 1
     for stream in sent:
