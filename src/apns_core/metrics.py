@@ -119,13 +119,13 @@ class Metrics:
 
     def count(self, outcome: Outcome[object], seconds: float) -> None:
         """Count the last word on a notification."""
-        if isinstance(outcome, Accepted):
+        if type(outcome) is Accepted:
             self.accepted += 1
             self.latency.observe(seconds)
-        elif isinstance(outcome, Rejected):
+        elif type(outcome) is Rejected:
             self.rejected[label(outcome)] += 1
             self.latency.observe(seconds)
-        elif isinstance(outcome, Unprocessed):
+        elif type(outcome) is Unprocessed:
             self.unprocessed[outcome.cause] += 1
         else:
             self.unknown[outcome.cause] += 1

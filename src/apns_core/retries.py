@@ -64,7 +64,8 @@ class RetryPolicy:
 
     def accepted(self) -> None:
         """Earn credit for retries."""
-        self._budget = min(self._budget + BUDGET_EARNED, BUDGET)
+        if self._budget < BUDGET:
+            self._budget = min(self._budget + BUDGET_EARNED, BUDGET)
 
     def next_attempt(self, ticket: Ticket[T], outcome: Outcome[T], now: float) -> float | None:
         """Return when to try again, in monotonic seconds; None if the outcome is the last word."""
