@@ -8,7 +8,6 @@ import pytest
 
 import apns_asyncio.client
 import apns_core
-import apns_core.endpoints
 import apns_core.trust.tls
 from apns_core import Endpoint
 from apns_simulator import SimulatorConfig, SimulatorThread, TrustedKey, make_provider_key
@@ -51,6 +50,7 @@ EXPECTED = {
     "docs/simulator.md:what-it-does-wrong-temper": (0, ""),
     "docs/simulator.md:without-i-o": (0, ""),
     "docs/requests.md:channels": (2, "Accepted\n"),
+    "docs/requests.md:dead-tokens": (0, "2023-11-14 22:13:20+00:00\nTrue\nFalse\n"),
     "docs/payloads.md:alert": (0, '"order":7'),
     "docs/payloads.md:live-activity": (0, "<Notification to"),
     "docs/payloads.md:others": (0, "content-available"),
@@ -77,7 +77,7 @@ def test_block_runs(
         monkeypatch.chdir(tmp_path)
         endpoint = Endpoint(simulator.host, simulator.port)
         monkeypatch.setattr(apns_core, "PRODUCTION", endpoint)
-        monkeypatch.setattr(apns_core.endpoints, "CHANNELS_PRODUCTION", endpoint)
+        monkeypatch.setattr(apns_core, "CHANNELS_PRODUCTION", endpoint)
         context: Callable[[], object] = simulator.client_context
         monkeypatch.setattr(apns_asyncio.client, "client_context", context)
         monkeypatch.setattr(apns_core.trust.tls, "client_context", context)

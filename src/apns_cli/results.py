@@ -69,7 +69,7 @@ def outcome_members(outcome: Outcome[object]) -> dict[str, object]:
         members |= {
             "status": outcome.status,
             "reason": outcome.reason_text,
-            "timestamp": outcome.timestamp,
+            "timestamp": outcome.timestamp_ms,
             "apns_id": outcome.apns_id,
             "apns_request_id": outcome.apns_request_id,
             "retry_after": outcome.retry_after,
@@ -122,8 +122,8 @@ def advice(outcome: Outcome[object]) -> str:
     if isinstance(outcome, Accepted):
         return ""
     if isinstance(outcome, Rejected):
-        if outcome.disposition is Disposition.FORGET_DEVICE and outcome.timestamp is not None:
-            return f"{_FORGET} since {_date(outcome.timestamp)}"
+        if outcome.disposition is Disposition.FORGET_DEVICE and outcome.timestamp_ms is not None:
+            return f"{_FORGET} since {_date(outcome.timestamp_ms)}"
         if outcome.reason is not None and outcome.reason in _BY_REASON:
             return _BY_REASON[outcome.reason]
         return _BY_DISPOSITION[outcome.disposition]

@@ -12,7 +12,16 @@ from apns_core.connection import (
     GoAwayReceived,
     LimitChanged,
 )
-from apns_core.endpoints import DEVELOPMENT, PRODUCTION, Endpoint
+from apns_core.endpoints import (
+    ALTERNATIVE_PORT,
+    BROADCAST_DEVELOPMENT,
+    BROADCAST_PRODUCTION,
+    CHANNELS_DEVELOPMENT,
+    CHANNELS_PRODUCTION,
+    DEVELOPMENT,
+    PRODUCTION,
+    Endpoint,
+)
 from apns_core.errors import (
     ApiMisuse,
     ApnsError,
@@ -23,7 +32,30 @@ from apns_core.errors import (
 )
 from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unknown, Unprocessed
 from apns_core.reasons import DISPOSITIONS, Disposition, Reason
+from apns_core.requests import payload
+from apns_core.requests.broadcast import BROADCAST_PAYLOAD_LIMIT, Broadcast, BroadcastRoute
+from apns_core.requests.channels import (
+    Channel,
+    ChannelList,
+    ChannelRequest,
+    CreateChannel,
+    CreatedChannel,
+    DeleteChannel,
+    DeletedChannel,
+    ListChannels,
+    ReadChannel,
+    StoragePolicy,
+    Unreadable,
+)
 from apns_core.requests.notification import Notification
+from apns_core.requests.payload import (
+    Alert,
+    CriticalSound,
+    InterruptionLevel,
+    LiveActivityAlert,
+    Localized,
+)
+from apns_core.requests.request import Request
 from apns_core.requests.route import Priority, PushType, Route
 from apns_core.retries import OnUnknown
 from apns_core.sender import (
@@ -41,13 +73,25 @@ from apns_core.trust.provider_token import ProviderToken
 __version__ = "0.1.0"
 
 __all__ = [
+    "ALTERNATIVE_PORT",
+    "BROADCAST_DEVELOPMENT",
+    "BROADCAST_PAYLOAD_LIMIT",
+    "BROADCAST_PRODUCTION",
+    "CHANNELS_DEVELOPMENT",
+    "CHANNELS_PRODUCTION",
     "DEVELOPMENT",
     "DISPOSITIONS",
     "PRODUCTION",
     "Accepted",
+    "Alert",
     "ApiMisuse",
     "ApnsError",
+    "Broadcast",
+    "BroadcastRoute",
     "Cause",
+    "Channel",
+    "ChannelList",
+    "ChannelRequest",
     "ClientClosed",
     "Command",
     "Connect",
@@ -57,12 +101,21 @@ __all__ = [
     "ConnectionConfig",
     "ConnectionId",
     "ConnectionState",
+    "CreateChannel",
+    "CreatedChannel",
+    "CriticalSound",
+    "DeleteChannel",
+    "DeletedChannel",
     "Disconnect",
     "Disposition",
     "Endpoint",
     "GoAwayReceived",
+    "InterruptionLevel",
     "InvalidField",
     "LimitChanged",
+    "ListChannels",
+    "LiveActivityAlert",
+    "Localized",
     "Notification",
     "OnUnknown",
     "Outcome",
@@ -70,13 +123,18 @@ __all__ = [
     "ProviderToken",
     "PushType",
     "QueueFull",
+    "ReadChannel",
     "Reason",
     "Rejected",
+    "Request",
     "Route",
     "Sender",
     "SenderConfig",
     "SignToken",
+    "StoragePolicy",
     "Ticket",
     "Unknown",
     "Unprocessed",
+    "Unreadable",
+    "payload",
 ]

@@ -1,11 +1,13 @@
 """What came of a notification: exactly one of four, and never more than is known."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Generic, TypeAlias, TypeVar, final
+from typing import Final, Generic, TypeAlias, TypeVar, final
 
 from apns_core.reasons import Disposition, Reason, disposition
 from apns_core.requests.request import Request
+from apns_core.requests.values import aware_datetime
 
 __all__ = ["Accepted", "Cause", "Outcome", "Rejected", "Unknown", "Unprocessed"]
 
@@ -93,8 +95,8 @@ class Rejected(Generic[T_co]):
     """None where the body names none, or one that Apple has not documented."""
     reason_text: str | None = None
     """The reason verbatim, documented or not."""
-    timestamp: int | None = None
-    """With 410: since when the device token is dead, in milliseconds of UNIX time."""
+    timestamp_ms: int | None = None
+    """`timestamp` as APNs sent it: milliseconds of UNIX time, which may be no date at all."""
     apns_id: str | None = None
     retry_after: float | None = None
     """Seconds, if the server says so; Apple documents none."""
@@ -105,6 +107,38 @@ class Rejected(Generic[T_co]):
     def disposition(self) -> Disposition:
         """What to do about it."""
         return disposition(self.status, self.reason)
+
+    @property
+    def timestamp(self) -> datetime | None:
+        """With 410: since when APNs holds the device token dead for the topic, in UTC.
+
+        None where the server said nothing, or nothing that is a date.
+        """
+        if self.timestamp_ms is None:
+            return None
+        try:
+            return _UNIX_ZERO + timedelta(milliseconds=self.timestamp_ms)
+        except OverflowError:  # a server wrote it, and years end at 9999
+            return None
+
+    def is_device_token_dead(self, registered_at: datetime | None = None) -> bool:
+        """Whether to forget the device token: its app is gone from the device, or it has expired.
+
+        ``registered_at``: when the app last handed this very token to you, as an aware datetime. A
+        token that was handed over after `timestamp` lives again (Apple, "Handling notification
+        responses from APNs"). Without it, or where the server gives no timestamp, the server's
+        word stands.
+
+        Only a 410 with ``Unregistered`` or ``ExpiredToken`` says so. ``BadDeviceToken`` does not: a
+        token of the other environment gets it too, and one wrong setting would cost every user.
+        Raises InvalidField for what is no aware datetime.
+        """
+        if registered_at is not None:
+            aware_datetime("registered_at", registered_at)
+        if self.status != _GONE or self.reason not in _DEAD_TOKEN_REASONS:
+            return False
+        dead_since = self.timestamp
+        return registered_at is None or dead_since is None or registered_at <= dead_since
 
 
 @final
@@ -126,5 +160,9 @@ class Unknown(Generic[T_co]):
     tag: T_co = field(repr=False)
     cause: Cause
 
+
+_UNIX_ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_GONE: Final = 410
+_DEAD_TOKEN_REASONS: Final = frozenset((Reason.UNREGISTERED, Reason.EXPIRED_TOKEN))
 
 Outcome: TypeAlias = Accepted[T_co] | Rejected[T_co] | Unprocessed[T_co] | Unknown[T_co]

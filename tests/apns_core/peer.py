@@ -383,7 +383,7 @@ def normal(event: Event[int]) -> tuple[Any, ...]:
         case Accepted():
             return ("accepted", event.tag, event.apns_id, event.apns_unique_id)
         case Rejected():
-            return ("rejected", event.tag, event.status, event.reason_text, event.timestamp)
+            return ("rejected", event.tag, event.status, event.reason_text, event.timestamp_ms)
         case Unprocessed():
             return ("unprocessed", event.tag, event.cause)
         case Unknown():

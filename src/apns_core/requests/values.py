@@ -12,6 +12,7 @@ from apns_core.errors import InvalidField
 from apns_core.requests.route import is_whole_number, visible_text
 
 __all__ = [
+    "aware_datetime",
     "bundle_id_text",
     "channel_id_text",
     "encode_json",
@@ -79,11 +80,18 @@ def unix_seconds(field: str, value: object) -> int:
     Raises InvalidField.
     """
     if isinstance(value, datetime):
-        if value.utcoffset() is None:
-            raise InvalidField(field, "a datetime without a time zone")
-        value = int(value.timestamp())
+        value = int(aware_datetime(field, value).timestamp())
     if not is_whole_number(value) or not 0 <= value <= _MAX_UNIX_SECONDS:
         raise InvalidField(field, "not a whole number of UNIX seconds")
+    return value
+
+
+def aware_datetime(field: str, value: object) -> datetime:
+    """Return ``value`` if it is a datetime that names one instant. Raises InvalidField."""
+    if not isinstance(value, datetime):
+        raise InvalidField(field, "not a datetime")
+    if value.utcoffset() is None:
+        raise InvalidField(field, "a datetime without a time zone")
     return value
 
 
