@@ -662,10 +662,12 @@ def _text(value: bytes) -> str:
 
 
 def _rejected(ticket: Ticket[T]) -> Rejected[T]:
-    apns_id = request_id = retry_after = None
+    apns_id = unique_id = request_id = retry_after = None
     for name, value in ticket.fields:
         if name == b"apns-id":
             apns_id = _text(value)
+        elif name == b"apns-unique-id":
+            unique_id = _text(value)
         elif name == b"apns-request-id":
             request_id = _text(value)
         elif name == b"retry-after" and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
@@ -682,6 +684,7 @@ def _rejected(ticket: Ticket[T]) -> Rejected[T]:
         apns_id,
         retry_after,
         request_id,
+        unique_id,
     )
 
 

@@ -102,6 +102,8 @@ class Rejected(Generic[T_co]):
     """Seconds, if the server says so; Apple documents none."""
     apns_request_id: str | None = None
     """Of a broadcast or channel request: as it has it, or made by APNs."""
+    apns_unique_id: str | None = None
+    """As of `Accepted`, if the server gives a rejection one."""
 
     @property
     def disposition(self) -> Disposition:

@@ -1,8 +1,11 @@
 """What an answer says beyond that of a device push reaches the caller, from the octets on."""
 
+import json
+from datetime import UTC, datetime
+
 import pytest
 
-from apns_core import Accepted, Outcome, Reason, Rejected
+from apns_core import Accepted, Broadcast, BroadcastRoute, Outcome, Reason, Rejected
 from apns_core.http2.limits import MAX_BODY_SIZE
 from apns_core.requests.channels import (
     Channel,
@@ -20,6 +23,8 @@ from tests.apns_core.peer import NOTIFICATION, Scene
 
 APP, CHANNEL = "com.example.app", "dHN0LXNyY2gtY2hubA=="
 REQUEST_ID = "123e4567-e89b-12d3-a456-426614174000"
+UNIQUE_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+BROADCAST = Broadcast(BroadcastRoute(APP, CHANNEL), b'{"aps":{}}', expiration=0)
 STATED = b'{"message-storage-policy":1,"push-type":"LiveActivity"}'
 
 # request, status, further field, body, what it comes to
@@ -108,3 +113,37 @@ def test_a_rejection_tells_its_request_id() -> None:
     assert type(rejected) is Rejected
     assert rejected.reason is Reason.BAD_CHANNEL_ID
     assert rejected.apns_request_id == REQUEST_ID
+
+
+def test_an_accepted_broadcast_tells_both_of_its_ids() -> None:
+    fields = ("apns-request-id", REQUEST_ID), ("apns-unique-id", UNIQUE_ID)
+    accepted = answer(BROADCAST, 200, *fields)
+    assert type(accepted) is Accepted
+    assert (accepted.apns_request_id, accepted.apns_unique_id) == (REQUEST_ID, UNIQUE_ID)
+    assert (accepted.status, accepted.apns_id, accepted.channel_id) == (200, None, None)
+
+
+@pytest.mark.parametrize("request_", [NOTIFICATION, BROADCAST, CreateChannel(APP, 0)])
+@pytest.mark.parametrize("text", ["NewIn2031", "With space", "Größe", '\\"', "x" * 128])
+def test_a_rejection_tells_all_that_it_was_given(request_: Request, text: str) -> None:
+    fields = (
+        ("apns-id", "id"),
+        ("apns-unique-id", UNIQUE_ID),
+        ("apns-request-id", REQUEST_ID),
+        ("retry-after", "17"),
+    )
+    # Apple may add reasons at any time: one that is not known comes back as it was written.
+    body = json.dumps({"reason": text, "timestamp": 1_700_000_000_000}).encode()
+    rejected = answer(request_, 418, *fields, body=body)
+    assert type(rejected) is Rejected
+    assert (rejected.status, rejected.reason, rejected.reason_text) == (418, None, text)
+    assert (rejected.apns_id, rejected.apns_unique_id) == ("id", UNIQUE_ID)
+    assert (rejected.apns_request_id, rejected.retry_after) == (REQUEST_ID, 17.0)
+    assert rejected.timestamp == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+
+
+def test_a_rejection_without_fields_tells_none() -> None:
+    rejected = answer(BROADCAST, 503)
+    assert type(rejected) is Rejected
+    assert (rejected.apns_id, rejected.apns_unique_id, rejected.apns_request_id) == (None,) * 3
+    assert (rejected.reason, rejected.reason_text, rejected.timestamp) == (None,) * 3
