@@ -77,7 +77,7 @@ class Credentials:
         pem = os.environ.get(KEY_VARIABLE) if self.key is None else None
         if self.key is None and not pem:
             return None
-        key_id = self.key_id or self._key_id_of_name()
+        key_id = self.key_id or self.key_id_of_name()
         if not key_id:
             raise InvalidField("key_id", "is missing: --key-id, or $APNS_KEY_ID")
         if not self.team_id:
@@ -86,8 +86,8 @@ class Credentials:
             return TokenKey.from_file(self.key, key_id=key_id, team_id=self.team_id)
         return TokenKey.from_pem(pem or "", key_id=key_id, team_id=self.team_id)
 
-    def _key_id_of_name(self) -> str | None:
-        """Apple's portal names the file after the key: ``AuthKey_ABC123DEFG.p8``."""
+    def key_id_of_name(self) -> str | None:
+        """Return the key id in the name that Apple gives the file: ``AuthKey_ABC123DEFG.p8``."""
         match = _NAMED_BY_APPLE.search(self.key.name) if self.key is not None else None
         return match[1] if match else None
 
