@@ -15,6 +15,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "send": "apns_cli.send",
     "broadcast": "apns_cli.broadcast",
     "channels": "apns_cli.channels",
+    "token": "apns_cli.provider_token",
     "demo": "apns_cli.demo",
     "simulate": "apns_cli.simulate",
     "probe": "apns_cli.probe",

@@ -23,6 +23,7 @@ from apns_core import (
 __all__ = [
     "Kind",
     "advice",
+    "date_text",
     "describe",
     "explain",
     "fingerprint",
@@ -30,6 +31,7 @@ __all__ = [
     "outcome_facts",
     "outcome_members",
     "print_outcome",
+    "printable",
     "say_what_to_do",
 ]
 
@@ -71,6 +73,7 @@ def outcome_members(outcome: Outcome[object]) -> dict[str, object]:
             "reason": outcome.reason_text,
             "timestamp": outcome.timestamp_ms,
             "apns_id": outcome.apns_id,
+            "apns_unique_id": outcome.apns_unique_id,
             "apns_request_id": outcome.apns_request_id,
             "retry_after": outcome.retry_after,
             "disposition": outcome.disposition.name.lower(),
@@ -111,9 +114,7 @@ def describe(outcome: Outcome[object]) -> str:
     if isinstance(outcome, Accepted):
         return ""
     if isinstance(outcome, Rejected):
-        # What a server wrote may hold anything, line breaks and escape sequences too.
-        reason = (outcome.reason_text or "no reason given").encode("unicode_escape").decode()
-        return f"{outcome.status} {reason}"
+        return f"{outcome.status} {printable(outcome.reason_text or 'no reason given')}"
     return outcome.cause.value
 
 
@@ -123,7 +124,7 @@ def advice(outcome: Outcome[object]) -> str:
         return ""
     if isinstance(outcome, Rejected):
         if outcome.disposition is Disposition.FORGET_DEVICE and outcome.timestamp_ms is not None:
-            return f"{_FORGET} since {_date(outcome.timestamp_ms)}"
+            return f"{_FORGET} since {date_text(outcome.timestamp_ms / 1000)}"
         if outcome.reason is not None and outcome.reason in _BY_REASON:
             return _BY_REASON[outcome.reason]
         return _BY_DISPOSITION[outcome.disposition]
@@ -158,11 +159,17 @@ def fingerprint(device_token: str) -> str:
     return f"sha256:{sha256(device_token.encode()).hexdigest()[:8]}"
 
 
-def _date(milliseconds: int) -> str:
+def printable(value: object) -> str:
+    """Return what another wrote as text that cannot move a cursor or break a line."""
+    return str(value).encode("unicode_escape").decode()
+
+
+def date_text(unix_time: float) -> str:
+    """Return an instant, given in UNIX seconds by another, in ISO 8601 if it is of this era."""
     try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
-    except (OverflowError, ValueError):  # a server wrote it, and years end at 9999
-        return f"{milliseconds} ms of UNIX time"
+        return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):  # years end at 9999
+        return f"{unix_time:g} s of UNIX time"
 
 
 _UNPROCESSED: Final = "APNs has not acted on it: to send it again cannot make a duplicate"
