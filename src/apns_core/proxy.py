@@ -126,9 +126,10 @@ class Tunnel:
         else:
             match = self._wanted.search(self._buffer)
             end = 0 if match is None else match.end()
+        # However it was cut: an end beyond the bound is none.
+        if (end or len(self._buffer)) > _MAX_ANSWER:
+            raise ConnectFailed("the proxy's answer has no end")
         if not end:
-            if len(self._buffer) > _MAX_ANSWER:
-                raise ConnectFailed("the proxy's answer has no end")
             return None
         answer, self._buffer = self._buffer[:end], self._buffer[end:]
         return answer

@@ -258,6 +258,7 @@ REFUSALS: Final[list[tuple[Proxy, list[bytes], str]]] = [
     (HTTP, [b"\r\n\r\n"], "does not speak HTTP/1.1"),
     (HTTP, [b"canary" * 3_000], "has no end"),
     (HTTP, [b"HTTP/1.1 200 OK\r\n", b"canary" * 3_000], "has no end"),
+    (HTTP, [b"HTTP/1.1 200 OK\r\nx: " + b"canary" * 3_000 + b"\r\n\r\n"], "has no end"),
     (SOCKS, [b"HT"], "does not speak SOCKS5"),
     (SOCKS, [b"\x04\x00"], "does not speak SOCKS5"),
     (SOCKS, [b"\x05\xff"], "it wants credentials"),
