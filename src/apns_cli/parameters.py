@@ -44,7 +44,10 @@ def _read_moment(text: str) -> When:
     if text.isdecimal():
         return _read_seconds(int(text))
     if text and (parts := _DURATION(text)) is not None:
-        return timedelta(**{unit: int(count) for unit, count in parts.groupdict("0").items()})
+        duration = timedelta(**{unit: int(count) for unit, count in parts.groupdict("0").items()})
+        if duration > _LONGEST:
+            raise click.BadParameter("is a duration that ends later than the year 5000")
+        return duration
     when = datetime.fromisoformat(text)
     if when.utcoffset() is None:
         raise click.BadParameter("has no time zone: end it with Z, or with +02:00")
@@ -64,6 +67,7 @@ _DURATION: Final = re.compile(
 ).fullmatch
 _EARLIEST: Final = 365 * 86_400
 _LATEST: Final = 10**11
+_LONGEST: Final = timedelta(seconds=_LATEST)
 
 
 def instant(when: When | None) -> int | datetime | None:
@@ -78,7 +82,8 @@ def json_object(
     if text is None:
         return None
     if text.lstrip().startswith("{"):
-        return _object(text.encode(), ctx, param)
+        # Octets of the command line that are no UTF-8 are for `_object` to refuse.
+        return _object(text.encode("utf-8", "surrogatepass"), ctx, param)
     try:
         with click.open_file(text, "rb") as file:
             return _object(file.read(), ctx, param)

@@ -43,6 +43,7 @@ def test_a_moment_has_three_forms(text: str | None, when: When | None) -> None:
         ("30m1h", "neither"),
         pytest.param("9" * 5_000, "neither", id="endless"),
         ("9" * 20 + "d", "neither"),
+        ("99999999d", "later than the year 5000"),
         ("60", "as 60s"),
         ("1800000000000", "milliseconds"),
         ("2027-01-15T08:00:00", "time zone"),
@@ -94,6 +95,13 @@ def test_what_is_no_object_is_not_shown(text: bytes, problem: str) -> None:
         json_document(CONTEXT, PARAMETER, io.BytesIO(text))
     assert "secret" not in caught.value.message
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_a_command_line_that_is_no_utf_8_is_not_shown_either() -> None:
+    # As Python has the octet 0xff of a command line.
+    with pytest.raises(click.BadParameter, match="no JSON in UTF-8") as caught:
+        json_object(CONTEXT, PARAMETER, '{"secret": "\udcff"}')
+    assert "secret" not in caught.value.message
 
 
 def test_a_file_that_is_none() -> None:
