@@ -139,7 +139,7 @@ class SimulatorConfig:
 
         Raises:
             ValueError: it is not JSON, or not an object, or a value is out of range.
-            TypeError: it has a member that a configuration does not have.
+            TypeError: it has a member that a configuration does not have, or of another type.
 
         """
         plain = read_object(text)
@@ -148,6 +148,9 @@ class SimulatorConfig:
                 plain[name] = frozenset(plain[name])
         for name, member in (("trusted_keys", TrustedKey), ("rejections", Rejection)):
             if name in plain:
+                members = cast("object", plain[name])
+                if not isinstance(members, dict):
+                    raise TypeError(f"{name}: a JSON object is needed")
                 plain[name] = {key: member(**value) for key, value in plain[name].items()}
         return cls(**plain)
 
@@ -162,7 +165,10 @@ def read_object(text: str) -> dict[str, Any]:
         ValueError: it is not.
 
     """
-    plain: object = json.loads(text)
+    try:
+        plain: object = json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON that is nested without end") from None
     if not isinstance(plain, dict):
         msg = "a JSON object is needed"
         raise ValueError(msg)  # noqa: TRY004 - the text is wrong, not the type of an argument

@@ -64,13 +64,25 @@ def test_absent_members_take_their_defaults() -> None:
 
 @pytest.mark.parametrize("read", [SimulatorConfig.from_json, Temper.from_json])
 @pytest.mark.parametrize(
-    ("text", "error"), [("[]", ValueError), ("{", ValueError), ('{"x": 1}', TypeError)]
+    ("text", "error"),
+    [
+        ("[]", ValueError),
+        ("{", ValueError),
+        ('{"x": 1}', TypeError),
+        pytest.param("[" * 100_000, ValueError, id="deep"),
+    ],
 )
 def test_wrong_json_is_refused(
     read: Callable[[str], object], text: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         read(text)
+
+
+@pytest.mark.parametrize("member", ["trusted_keys", "rejections"])
+def test_a_member_that_is_no_object_is_refused(member: str) -> None:
+    with pytest.raises(TypeError, match=member):
+        SimulatorConfig.from_json(f'{{"{member}": []}}')
 
 
 @pytest.mark.parametrize(
