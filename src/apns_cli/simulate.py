@@ -1,9 +1,9 @@
 """`apns simulate`: an APNs to point a sender at, until it is interrupted."""
 
 import asyncio
+import os
 import shlex
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -76,6 +76,7 @@ def _read_rejections(
     context_settings=CONTEXT_SETTINGS,
     epilog=examples(
         "apns simulate",
+        "apns simulate --env-out simulator.env",
         "apns simulate --port 2197 --ca-out ca.pem --key-out key.p8",
         "apns simulate --reject dead=Unregistered --reject bad=BadDeviceToken",
         """apns simulate --temper '{"goaway_after": 100}'""",
@@ -125,6 +126,11 @@ def _read_rejections(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the provider key (.p8) there, and leave it.",
 )
+@click.option(
+    "--env-out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write there, for a shell to read, what leads the other commands here.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a line at first, one at last.")
 @click.pass_context
 def simulate(
@@ -138,6 +144,7 @@ def simulate(
     config: SimulatorConfig,
     ca_out: Path | None,
     key_out: Path | None,
+    env_out: Path | None,
     as_json: bool,
 ) -> None:
     """Run a simulated APNs until Ctrl-C; then print what came in.
@@ -160,7 +167,8 @@ def simulate(
         with TemporaryDirectory(prefix="apns-") as directory:
             ca_file = (ca_out or Path(directory, "ca.pem")).absolute()
             key_file = (key_out or Path(directory, "key.p8")).absolute()
-            ledger = asyncio.run(_serve(server, key, ca_file, key_file, as_json=as_json))
+            serving = _serve(server, key, ca_file, key_file, env_out, as_json=as_json)
+            ledger = asyncio.run(serving)
     except ValueError as error:
         raise click.UsageError(f"--config: {error}") from None
     except OSError as error:
@@ -181,6 +189,7 @@ async def _serve(
     key: ProviderKey | None,
     ca_file: Path,
     key_file: Path,
+    env_file: Path | None,
     *,
     as_json: bool,
 ) -> Ledger:
@@ -200,6 +209,8 @@ async def _serve(
             key_id=key.key_id if key else None,
             team_id=key.team_id if key else None,
         )
+        if env_file is not None:
+            _write_environment(access, env_file)
         if as_json:
             print_json({"url": access.url, **asdict(access)})
         else:
@@ -219,6 +230,13 @@ def _write_files(ca_pem: str, ca_file: Path, key: ProviderKey | None, key_file: 
         key_file.write_text(key.private_key_pem)
 
 
+def _write_environment(access: "_Access", env_file: Path) -> None:
+    # All of it at once: whoever waits for the file may read it.
+    unfinished = env_file.with_name(f"{env_file.name}.{os.getpid()}")
+    unfinished.write_text("".join(f"{line}\n" for line in access.exports()))
+    unfinished.replace(env_file)
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Access:
@@ -236,50 +254,39 @@ class _Access:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"https://{host}:{self.port}"
 
+    def exports(self) -> Iterator[str]:
+        """Yield the lines by which a shell leads the other commands here."""
+        variables = {
+            "APNS_SERVER": self.url.removeprefix("https://"),
+            "APNS_CA_FILE": self.ca_file,
+            "APNS_KEY_FILE": self.key_file,
+            "APNS_KEY_ID": self.key_id,
+            "APNS_TEAM_ID": self.team_id,
+        }
+        for name, value in variables.items():
+            if value is not None:
+                yield f"export {name}={shlex.quote(value)}"
+
 
 def _instructions(access: _Access) -> Iterator[str]:
     yield f"A simulated APNs listens on {access.url}"
     yield ""
-    yield f"  certificate authority   {access.ca_file}"
-    if access.key_file is not None:
-        yield f"  signing key             {access.key_file}"
-        yield f"  key id                  {access.key_id}"
-        yield f"  team id                 {access.team_id}"
+    yield "Lead the commands of another terminal here:"
     yield ""
+    yield from access.exports()
+    yield ""
+    if access.key_file is not None:
+        yield "Send a notification:"
+        yield ""
+        yield "apns send --app com.example.app --body Hello \\"
+        yield f"  {'00' * 32}"
+        yield ""
     yield "See it refuse a request, which has neither a provider token nor a topic:"
     yield ""
     yield f"curl --http2 --cacert {shlex.quote(access.ca_file)} -d '{{}}' \\"
     yield f"  {access.url}/3/device/00"
     yield ""
-    if access.key_file is not None:
-        yield "Send a notification:"
-        yield ""
-        yield SNIPPET.format(python=shlex.quote(sys.executable), **asdict(access))
     yield "Stop it with Ctrl-C."
-
-
-SNIPPET: Final = """\
-{python} - <<'END'
-import asyncio, ssl
-from apns_asyncio import Client
-from apns_core import Endpoint, Notification, Route
-from apns_core.trust.signing import TokenKey
-
-endpoint = Endpoint({host!r}, {port})
-ca = ssl.create_default_context(cafile={ca_file!r})
-key = TokenKey.from_file(
-    {key_file!r}, key_id={key_id!r}, team_id={team_id!r}
-)
-
-async def main():
-    async with Client(endpoint, token_signer=key, ssl_context=ca) as client:
-        alert = {{"aps": {{"alert": "Hello"}}}}
-        route = Route("com.example.app")
-        print(await client.send(Notification(route, "00" * 32, alert)))
-
-asyncio.run(main())
-END
-"""
 
 
 def _summary(ledger: Ledger) -> dict[str, object]:

@@ -6,6 +6,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,16 +57,28 @@ def read_ready(process: "subprocess.Popen[str]") -> dict[str, Any]:
     return ready
 
 
+def paste(printed: str) -> "subprocess.CompletedProcess[str]":
+    """Paste what leads the other commands to the simulator, and what sends a notification."""
+    exports = [line for line in printed.splitlines() if line.startswith("export ")]
+    sending = printed[printed.index("apns send") :].partition("\n\n")[0]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["sh", "-c", "\n".join([*exports, sending])],
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
 def test_the_printed_lines_can_be_pasted_into_a_shell() -> None:
     with simulating() as process:
         printed = read_until(process, "Ctrl-C")
-        snippet = printed[printed.index(sys.executable) : printed.index("END\n\n")] + "END\n"
-        pasted = subprocess.run(
-            ["sh", "-c", snippet], capture_output=True, text=True, check=False, timeout=30
-        )
+        pasted = paste(printed)
         summary = stop(process)
-    assert pasted.stderr == ""
-    assert pasted.stdout.startswith("Accepted(")
+    assert (pasted.returncode, pasted.stderr) == (0, "")
+    assert read_facts(pasted.stdout)["Outcome"] == "accepted"
     facts = read_facts(summary)
     assert facts["Connections"] == "1"
     assert facts["Requests processed"] == "1"
@@ -73,11 +86,39 @@ def test_the_printed_lines_can_be_pasted_into_a_shell() -> None:
     assert facts["Violations of the protocol"] == "0"
 
 
+def test_the_environment_is_in_a_file_for_a_shell_to_read(tmp_path: Path) -> None:
+    environment = tmp_path / "simulator.env"
+    environment.write_text("of another run")
+    # What is in it, however it is called, is one value.
+    directory = tmp_path / "it's here; $HOME"
+    directory.mkdir()
+    ca, key = directory / "ca.pem", directory / "key.p8"
+    with simulating(
+        *("--json", "--env-out", str(environment), "--ca-out", str(ca), "--key-out", str(key))
+    ) as process:
+        ready = read_ready(process)
+        names = ["APNS_SERVER", "APNS_CA_FILE", "APNS_KEY_FILE", "APNS_KEY_ID", "APNS_TEAM_ID"]
+        values = " ".join(f'"${name}"' for name in names)
+        read = subprocess.run(
+            ["sh", "-c", f'. "$1"; printf "%s\\n" {values}', "sh", str(environment)],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+        stop(process)
+    server = f"{ready['host']}:{ready['port']}"
+    assert read.stdout.splitlines() == [
+        *(server, str(ca), str(key), ready["key_id"], ready["team_id"])
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [directory.name, environment.name]
+
+
 def test_what_it_prints_fits_a_terminal_of_80_columns() -> None:
     with simulating() as process:
         printed = read_until(process, "Ctrl-C") + stop(process)
-    # The interpreter lies where it lies.
-    lines = [line for line in printed.splitlines() if sys.executable not in line]
+    # A temporary directory lies where it lies.
+    lines = [line for line in printed.splitlines() if tempfile.gettempdir() not in line]
     assert max(map(len, lines)) <= 80
 
 
@@ -132,7 +173,7 @@ def test_json_is_a_line_at_first_and_one_at_last(signal_number: int) -> None:
 def test_names_the_violations_of_a_client() -> None:
     with simulating() as process:
         printed = read_until(process, "Ctrl-C")
-        ca = printed.split("certificate authority")[1].split()[0]
+        ca = printed.split("export APNS_CA_FILE=")[1].split()[0]
         url = printed.split("https://")[1].split()[0]
         host, _, port = url.partition(":")
         context = ssl.create_default_context(cafile=ca)
@@ -175,7 +216,9 @@ def test_a_configuration_with_keys_needs_none_of_its_own(tmp_path: Path) -> None
         printed = read_until(process, "Ctrl-C")
         stop(process)
     assert "curl" in printed
-    assert "key id" not in printed
+    assert "APNS_CA_FILE" in printed
+    assert "APNS_KEY" not in printed
+    assert "apns send" not in printed
 
 
 @pytest.mark.parametrize(
@@ -209,12 +252,10 @@ def test_the_options_reach_the_simulator(tmp_path: Path) -> None:
     options = ["--config", '{"rejections": {"00": {"status": 400, "reason": "BadTopic"}}}']
     with simulating(*options, "--reject", "0000=Unregistered", "--temper", str(temper)) as process:
         printed = read_until(process, "Ctrl-C")
-        snippet = printed[printed.index(sys.executable) : printed.index("END\n\n")] + "END\n"
-        pasted = subprocess.run(
-            ["sh", "-c", snippet], capture_output=True, text=True, check=True, timeout=30
-        )
+        pasted = paste(printed)
         summary = stop(process)
-    assert "status=410" in pasted.stdout
+    assert pasted.returncode == 1
+    assert read_facts(pasted.stdout)["Why"] == "410 Unregistered"
     facts = read_facts(summary)
     assert facts["Rejected"] == "1"
     assert facts["Unregistered"] == "1"
