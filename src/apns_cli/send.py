@@ -99,7 +99,9 @@ def send(
 
     Exit code 0 says that APNs has accepted all of them, which is not that they were delivered.
     """
-    if (app is None) == (topic is None):
+    if app is not None and topic is not None:
+        raise click.UsageError("--topic takes the place of --app")
+    if app is None and topic is None and access.certificate is None:
         raise click.UsageError("name the app by --app, or its topic by --topic")
     tokens = [*_numbered(device_tokens), *_read_tokens(tokens_file)]
     if not tokens:
@@ -136,9 +138,9 @@ def send(
 
 
 def _route(app: str | None, topic: str | None, kind: PushType, priority: int | None) -> Route:
-    if topic is not None:
-        return Route(topic, kind, priority=priority)
-    return Route.for_app(app or "", kind, priority=priority)
+    if app is not None:
+        return Route.for_app(app, kind, priority=priority)
+    return Route(topic, kind, priority=priority)
 
 
 def _numbered(device_tokens: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import trustme
 
 import apns_cli.send as send_module
 from apns_cli.results import fingerprint
 from apns_core import Accepted, Notification, Outcome
-from apns_simulator import Temper
+from apns_simulator import SimulatorConfig, SimulatorThread, Temper
 from tests.apns_cli.conftest import Simulated
 from tests.apns_cli.facts import read_facts
 
@@ -124,11 +125,30 @@ def test_a_payload_is_sent_as_it_stands(simulated: Simulated, tmp_path: Path) ->
     assert entry.topic == "com.example.app.voip"
 
 
+def test_a_certificate_may_stand_for_the_topic(simulated: Simulated, tmp_path: Path) -> None:
+    certificate = tmp_path / "certificate.pem"
+    certificate.touch(0o600)
+    trustme.CA().issue_cert("provider").private_key_and_cert_chain_pem.write_to_path(certificate)
+    config = SimulatorConfig(authentication="none", default_topic="com.example.app")
+    with SimulatorThread(config) as simulator:
+        Path(simulated.env["APNS_CA_FILE"]).write_text(simulator.ca_pem)
+        simulated.env |= {
+            "APNS_SERVER": f"{simulator.host}:{simulator.port}",
+            "APNS_CERTIFICATE": str(certificate),
+        }
+        del simulated.env["APNS_KEY_FILE"]
+        result = simulated.run("send", "--body", "Hello", "cd")
+        assert (result.exit_code, result.stderr) == (0, "")
+        (entry,) = simulator.ledger().entries
+    # As it came: the simulator read it in the certificate's place.
+    assert (entry.topic, entry.status) == ("", 200)
+
+
 @pytest.mark.parametrize(
     ("args", "complaint"),
     [
         (("send", "--body", "x", "cd"), "--app, or its topic"),
-        (("send", "--app", "a", "--topic", "a", "--body", "x", "cd"), "--app, or its topic"),
+        (("send", "--app", "a", "--topic", "a", "--body", "x", "cd"), "takes the place"),
         (HELLO, "no device token"),
         ((*HELLO, "cd", "xyz"), "DEVICE_TOKEN 2: device_token: not"),
         ((*HELLO, "--tokens-file", "-"), "--tokens-file, line 2: device_token: not"),
