@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test check simulate soak mutants format clean
+.PHONY: help demo test check simulate soak mutants bench bench-gate format clean
 
 help:
 	@echo "make demo    send 10,000 notifications to a simulated APNs over TLS and check every outcome"
@@ -13,6 +13,8 @@ help:
 	@echo "make check   ruff (lint and format), mypy strict, pyright strict"
 	@echo "make soak    send through a network that misbehaves (MINUTES=10), and compare the books"
 	@echo "make mutants  make deliberate mistakes one by one, and see the tests notice each"
+	@echo "make bench   take all figures anew and write docs/performance.md (half an hour, a quiet machine)"
+	@echo "make bench-gate  check that it is as fast as it was (a minute)"
 	@echo "make format  let ruff rewrite the files"
 	@echo "make clean   remove .venv and caches"
 
@@ -47,6 +49,28 @@ soak: $(READY)
 
 mutants: $(READY)
 	$(BIN)/python -m tests.mutants
+
+# What the full benchmarks need on top: other engines, pyperf, a plotter.
+$(VENV)/.bench-ready: $(READY)
+	$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
+# One figure after the other: they would disturb each other. COMPILED is a Python whose apns_core is
+# compiled; ours are measured there too. A run that fails leaves the old result in place.
+RESULTS := benchmarks/results
+COMPILED ?=
+with_compiled = $(if $(COMPILED),--compiled $(COMPILED))
+take = $(BIN)/python benchmarks/$(1) --json > $(RESULTS)/$(2).new && mv $(RESULTS)/$(2).new $(RESULTS)/$(2)
+bench: $(VENV)/.bench-ready
+	$(call take,compare.py $(with_compiled),compare.json)
+	$(call take,core.py $(with_compiled),core.json)
+	$(call take,core.py --growth,growth.json)
+	$(call take,memory.py,memory.json)
+	$(call take,rtt.py,rtt.json)
+	$(BIN)/python benchmarks/report.py
+
+bench-gate: $(READY)
+	$(BIN)/python benchmarks/gate.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
