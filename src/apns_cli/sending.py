@@ -75,18 +75,25 @@ async def _send_all(
     answered = True
     left = dict.fromkeys(requests)
     async with client:
-        with _closed_by_signals(client), suppress(ClientClosed):
-            async for outcome in client.send_many(requests):
-                del left[outcome.notification]
-                answered = answered and not isinstance(outcome, Unprocessed | Unknown)
-                on_outcome(outcome)
+        with _closed_by_signals(client) as closing:
+            try:
+                async for outcome in client.send_many(requests):
+                    del left[outcome.notification]
+                    answered = answered and not isinstance(outcome, Unprocessed | Unknown)
+                    on_outcome(outcome)
+            except ClientClosed:
+                # By a bug, if not by us: then nobody knows what became of what was sent.
+                if not closing:
+                    raise
+    # All that the client took has its outcome: these it did not take.
     for request in left:
         on_outcome(Unprocessed(request, None, Cause.CLOSED))
     return answered and not left
 
 
 @contextmanager
-def _closed_by_signals(client: Client) -> Generator[None, None, None]:
+def _closed_by_signals(client: Client) -> Generator[list[asyncio.Task[None]], None, None]:
+    """Close the client on the first signal; yields a list that has something in it from then on."""
     loop = asyncio.get_running_loop()
     closing: list[asyncio.Task[None]] = []
 
@@ -100,7 +107,7 @@ def _closed_by_signals(client: Client) -> Generator[None, None, None]:
         for number in _SIGNALS:
             loop.add_signal_handler(number, close)
     try:
-        yield
+        yield closing
     finally:
         _remove_handlers(loop)
 
