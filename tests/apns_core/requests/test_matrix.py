@@ -10,7 +10,6 @@ from apns_core import Broadcast, ChannelRequest, Notification, PushType
 from tests.apns_core.requests import matrix
 from tests.apns_core.requests.matrix import CHECKS, KINDS, Kind
 
-
 PAGE = Path(__file__).parents[3] / "docs" / "requests.md"
 
 
