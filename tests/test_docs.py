@@ -46,6 +46,7 @@ EXPECTED = {
     "docs/simulator.md:in-a-test": (0, ""),
     "docs/simulator.md:with-a-fixture": (0, ""),
     "docs/simulator.md:what-it-is-like-simulatorconfig": (0, ""),
+    "docs/simulator.md:client-certificates": (0, "FATAL"),
     "docs/simulator.md:channels-and-broadcasts": (0, ""),
     "docs/simulator.md:what-it-does-wrong-temper": (0, ""),
     "docs/simulator.md:without-i-o": (0, ""),

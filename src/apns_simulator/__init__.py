@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from .client_certificates import ClientCertificate
     from .config import Rejection, SimulatorConfig, TrustedKey
     from .connection import SimulatedConnection
     from .ledger import ConnectionRecord, Ledger, LedgerEntry, Unprocessed
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GRACEFUL_GOAWAY",
+    "ClientCertificate",
     "ConnectionRecord",
     "GoAway",
     "Ledger",
@@ -40,6 +42,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "client_certificates": ("ClientCertificate",),
     "config": ("Rejection", "SimulatorConfig", "TrustedKey"),
     "connection": ("SimulatedConnection",),
     "ledger": ("ConnectionRecord", "Ledger", "LedgerEntry", "Unprocessed"),

@@ -20,7 +20,7 @@ from .request import Request, Verdict, is_unix_seconds, is_uuid, refused
 if TYPE_CHECKING:
     from .simulator import Simulator
 
-__all__ = ["Operation", "describe", "operation_of"]
+__all__ = ["Operation", "bundle_id_of", "describe", "operation_of"]
 
 MAX_BODY: Final = 5_120
 MAX_CHANNEL_ID: Final = 255
@@ -206,7 +206,7 @@ class Operation:
 
     def carry_out(self, request: Request, simulator: "Simulator") -> Verdict:
         """Make the checks, and do what is asked if all are passed."""
-        context = Context(request, _bundle_id_of(request), simulator)
+        context = Context(request, bundle_id_of(request), simulator)
         for check in self.checks:
             if reason := check(context):
                 return refused(reason)
@@ -266,13 +266,14 @@ def describe(request: Request, verdict: Verdict, entry: LedgerEntry) -> None:
     """Enter in the ledger what sets these requests apart from device pushes."""
     operation = operation_of(request)
     entry.kind = "unknown" if isinstance(operation, str) else operation.kind
-    entry.topic = _bundle_id_of(request)
+    entry.topic = bundle_id_of(request)
     channel_id = dict(verdict.fields).get(b"apns-channel-id")
     channel_id = channel_id or request.fields.get(b"apns-channel-id")
     entry.channel_id = None if channel_id is None else channel_id.decode("latin-1")
 
 
-def _bundle_id_of(request: Request) -> str:
+def bundle_id_of(request: Request) -> str:
+    """Return the bundle id in the path; nothing if the path is of another form."""
     for matches, _ in _PATHS:
         if match := matches(request.fields[b":path"]):
             return match[1].decode("latin-1")

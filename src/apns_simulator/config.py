@@ -61,8 +61,9 @@ class SimulatorConfig:
     environment: Literal["development", "production"] = "development"
     """In development each answer carries an ``apns-unique-id``."""
 
-    authentication: Literal["token", "none"] = "token"
-    """``"none"`` looks at no provider token, as on a connection with a client certificate."""
+    authentication: Literal["token", "certificate", "none"] = "token"
+    """``"certificate"`` asks TLS for a client certificate of the server's own authority, and looks
+    at no provider token; ``"none"`` looks at neither."""
 
     trusted_keys: Mapping[str, TrustedKey] = field(default_factory=dict[str, TrustedKey])
     """Key id -> whose key it is. Tokens signed by any other key are ``InvalidProviderToken``."""
@@ -71,7 +72,7 @@ class SimulatorConfig:
     """Bundle ids that may be sent to; ``None`` allows any. Suffixes of push types come on top."""
 
     default_topic: str | None = None
-    """Stands in for an absent ``apns-topic``, as a client certificate's bundle id does."""
+    """Stands in for an absent ``apns-topic``. A client certificate with one topic has its own."""
 
     broadcast_apps: frozenset[str] | None = None
     """Bundle ids with the broadcast capability; ``None``: all have it."""

@@ -15,6 +15,7 @@ from h2.events import (
 from h2.settings import SettingCodes
 
 from . import frames
+from .client_certificates import ClientCertificate
 from .stream_limit import StreamLimit
 from .streams import Streams
 from .temper import GoAway, SettingsChange, Temper
@@ -38,14 +39,16 @@ class SimulatedConnection:
     sends never makes it raise.
     """
 
-    def __init__(self, simulator: "Simulator", now: float) -> None:
+    def __init__(
+        self, simulator: "Simulator", now: float, certificate: ClientCertificate | None = None
+    ) -> None:
         config = simulator.config
         self._simulator = simulator
         self.record = simulator.ledger.open_connection()
         """The connection's line in the ledger."""
 
         self._wire = Wire(simulator.ledger, self.record, StreamLimit(config))
-        self._streams = Streams(simulator, self._wire)
+        self._streams = Streams(simulator, self._wire, certificate)
         self._splitter = frames.FrameSplitter(config.max_frame_size)
         self._preface_left = len(frames.PREFACE)
         self._field_block_size = 0
@@ -78,6 +81,8 @@ class SimulatedConnection:
             self._wire.at(now + self._temper.ping_every, self._ping_again)
         if self._temper.close_after_requests == 0:
             self._wire.close(self._temper.close_by)
+        if config.authentication == "certificate" and certificate is not None:
+            self._look_at_certificate(certificate)
         self._after_request(now)
         self._settle()
 
@@ -203,6 +208,14 @@ class SimulatedConnection:
     @property
     def _temper(self) -> Temper:
         return self._simulator.temper_of(self.record.number)
+
+    def _look_at_certificate(self, certificate: ClientCertificate) -> None:
+        """Refuse it as APNs was seen to: GOAWAY with the reason, another without, and the end."""
+        reason = certificate.problem(self._simulator.config.environment)
+        if reason is not None:
+            self.send_goaway(GoAway.because(reason, last_stream_id=0))
+            self.send_goaway(GoAway(last_stream_id=0))
+            self._wire.close("eof")
 
     # Frames.
 

@@ -44,7 +44,12 @@ class SimulatorServer:
         self._config = config or SimulatorConfig()
         self._temper = temper
         self._keep_entries = keep_entries
-        self._context = self.authority.server_context(alpn_protocols) if tls else None
+        asks_clients = self._config.authentication == "certificate"
+        self._context = (
+            self.authority.server_context(alpn_protocols, asks_clients=asks_clients)
+            if tls
+            else None
+        )
         self._simulator: Simulator | None = None
         self._server: asyncio.Server | None = None
         self._protocols: set[_Protocol] = set()
@@ -80,7 +85,7 @@ class SimulatorServer:
             keep_entries=self._keep_entries,
         )
         self._server = await loop.create_server(
-            lambda: _Protocol(simulator, self._protocols),
+            lambda: _Protocol(simulator, self.authority, self._protocols),
             self.host,
             self.port,
             ssl=self._context,
@@ -120,8 +125,11 @@ class SimulatorServer:
 class _Protocol(asyncio.Protocol):
     """Moves bytes between one transport and one simulated connection, and keeps its timer."""
 
-    def __init__(self, simulator: Simulator, protocols: "set[_Protocol]") -> None:
+    def __init__(
+        self, simulator: Simulator, authority: Authority, protocols: "set[_Protocol]"
+    ) -> None:
         self._simulator = simulator
+        self._authority = authority
         self._protocols = protocols
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -131,7 +139,9 @@ class _Protocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._connection = self._simulator.accept(self._loop.time())
+        tls = transport.get_extra_info("ssl_object")
+        certificate = self._authority.client_certificate(tls and tls.getpeercert(binary_form=True))
+        self._connection = self._simulator.accept(self._loop.time(), certificate)
         self._protocols.add(self)
         self.flush()
 

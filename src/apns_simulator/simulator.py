@@ -6,6 +6,7 @@ from typing import Final, final
 from uuid import UUID
 
 from .channels import Channels
+from .client_certificates import ClientCertificate
 from .config import Rejection, SimulatorConfig
 from .connection import SimulatedConnection
 from .ledger import Ledger
@@ -57,9 +58,14 @@ class Simulator:
         for prefix, rejection in config.rejections.items():
             self.reject(prefix, rejection)
 
-    def accept(self, now: float) -> SimulatedConnection:
-        """Begin a connection. Its SETTINGS are ready in ``data_to_send``."""
-        return SimulatedConnection(self, now)
+    def accept(
+        self, now: float, certificate: ClientCertificate | None = None
+    ) -> SimulatedConnection:
+        """Begin a connection. Its SETTINGS are ready in ``data_to_send``.
+
+        ``certificate`` is the client's; it counts with ``authentication="certificate"`` only.
+        """
+        return SimulatedConnection(self, now, certificate)
 
     def reject(self, prefix: str, rejection: Rejection | None) -> None:
         """Reject devices whose token begins with `prefix`; ``None`` accepts them again.

@@ -8,6 +8,7 @@ from h2.settings import SettingCodes
 
 from .answers import AnswerWriter, error_body
 from .app_requests import describe
+from .client_certificates import ClientCertificate
 from .examiner import Examiner
 from .field_rules import malformation
 from .ledger import LedgerEntry
@@ -26,13 +27,15 @@ HIGHEST_STREAM_ID: Final = 2**31 - 1
 class Streams:
     """Follows each stream from its HEADERS to the end of its answer."""
 
-    def __init__(self, simulator: "Simulator", wire: Wire) -> None:
+    def __init__(
+        self, simulator: "Simulator", wire: Wire, certificate: ClientCertificate | None = None
+    ) -> None:
         self._simulator = simulator
         self._wire = wire
         self._h2 = wire.h2
         self._record = wire.record
         self._ledger = wire.ledger
-        self._examiner = Examiner(simulator)
+        self._examiner = Examiner(simulator, certificate)
         self._answers = AnswerWriter(wire.h2)
         self._requests: dict[int, Request] = {}
         self._held: list[Request] | None = None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Self, TypeVar, final
 
+from .client_certificates import ClientCertificate
 from .config import Rejection, SimulatorConfig
 from .ledger import Ledger
 from .provisioning import KeyOwner
@@ -83,6 +84,10 @@ class SimulatorThread(KeyOwner):
     def client_context(self) -> ssl.SSLContext:
         """Return a TLS context for a client of this server: trusts its authority, offers ``h2``."""
         return self._server.authority.client_context()
+
+    def issue_client_certificate(self, certificate: ClientCertificate) -> str:
+        """Return a client certificate of the server's authority and its key, as PEM text."""
+        return self._server.authority.issue_client_certificate(certificate)
 
     def ledger(self) -> Ledger:
         """Return a copy of the ledger as it stands."""

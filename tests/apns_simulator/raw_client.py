@@ -19,6 +19,7 @@ from hyperframe.frame import (
 )
 
 from apns_simulator import (
+    ClientCertificate,
     ProviderKey,
     SimulatedConnection,
     Simulator,
@@ -85,9 +86,15 @@ class Answer:
 class RawClient:
     """Speaks to one simulated connection; every call reads all that the server has to say."""
 
-    def __init__(self, simulator: Simulator, *, acknowledge: bool = True) -> None:
+    def __init__(
+        self,
+        simulator: Simulator,
+        *,
+        acknowledge: bool = True,
+        certificate: ClientCertificate | None = None,
+    ) -> None:
         self.simulator = simulator
-        self.connection: SimulatedConnection = simulator.accept(0.0)
+        self.connection: SimulatedConnection = simulator.accept(0.0, certificate)
         self.acknowledge = acknowledge
         self.answers: dict[int, Answer] = {}
         self.settings: list[dict[int, int]] = []

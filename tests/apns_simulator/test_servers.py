@@ -18,6 +18,7 @@ from apns_simulator import (
     Temper,
     make_provider_key,
 )
+from apns_simulator.authority import Authority
 from apns_simulator.server import _Protocol
 from tests.apns_simulator.h2_client import connected
 from tests.apns_simulator.raw_client import make_simulator
@@ -154,7 +155,7 @@ class StubTransport(asyncio.Transport):
 def test_a_client_that_does_not_read_is_not_read_either() -> None:
     async def scenario() -> list[bool]:
         transport = StubTransport()
-        protocol = _Protocol(make_simulator(), set())
+        protocol = _Protocol(make_simulator(), Authority(), set())
         protocol.connection_made(transport)
         assert transport.written[3] == 4
         seen: list[bool] = []
