@@ -42,6 +42,9 @@ def elements(data: bytes) -> Iterator[Element]:
             if not 1 <= octets <= 4:
                 raise ValueError("a length of no use")
             length = int.from_bytes(data[at : at + octets], "big")
+            # "encoded in the minimum number of octets" (Section 10.1).
+            if length < 0x80 or not length >> 8 * (octets - 1):
+                raise ValueError("a length of more octets than it takes, or cut short")
             at += octets
         if at + length > len(data):
             raise ValueError("an element that is cut short")

@@ -82,6 +82,9 @@ def test_topics_as_openssl_encodes_them() -> None:
             (utf8(VOIP), [(APP, []), (VOIP, [])]),
             (der(0x16, VOIP.encode()), [(APP, []), (VOIP, [])]),
             (sequence(utf8(VOIP), der(0x02, b"\x01")), [(APP, []), (VOIP, [])]),
+            # A length that DER writes in one octet (X.690 Section 10.1).
+            (b"\x30\x81" + sequence(utf8(VOIP))[1:], [(APP, [])]),
+            (b"\x30\x82\x00\x80" + utf8("x" * 126), [(APP, [])]),
             (sequence(der(0x0C, b"\xff"), utf8(VOIP)), [(APP, []), (VOIP, [])]),
             (sequence(der(0x30, b"\x0c\x7fcut"), utf8(VOIP)), [(APP, []), (VOIP, [])]),
             (topic_list([(APP, ["app"]), (APP, ["voip", "app"])]), [(APP, ["app", "voip"])]),
@@ -103,6 +106,8 @@ def test_topics_as_openssl_encodes_them() -> None:
         "one string",
         "one IA5String",
         "an integer in between",
+        "a length of 2 octets instead of 1",
+        "a length of 3 octets instead of 2",
         "not UTF-8",
         "a damaged part",
         "twice",
