@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import Final, cast, final
 
 from apns_core.errors import InvalidField
 
@@ -32,11 +32,13 @@ class Endpoint:
     port: int = 443
 
     def __post_init__(self) -> None:
-        if not _DNS_NAME.fullmatch(self.host) and not _is_ipv6(self.host):
+        host = cast("object", self.host)
+        if not isinstance(host, str) or not (_DNS_NAME.fullmatch(host) or _is_ipv6(host)):
             raise InvalidField(
                 "host", "must be a host name or an address, without scheme, port or brackets"
             )
-        if not 1 <= self.port <= 65_535:
+        port = cast("object", self.port)
+        if type(port) is not int or not 1 <= port <= 65_535:
             raise InvalidField("port", "must be from 1 to 65535")
 
     @property

@@ -101,7 +101,12 @@ def test_hosts_that_are_refused(host: str) -> None:
     assert caught.value.field == "host"
 
 
-@pytest.mark.parametrize("port", [0, -1, 65_536])
+def test_a_host_of_another_type_is_refused() -> None:
+    with pytest.raises(InvalidField, match=r"^host: must be"):
+        Endpoint(b"localhost")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("port", [0, -1, 65_536, True, "443", 443.0])
 def test_ports_that_are_refused(port: int) -> None:
     with pytest.raises(InvalidField, match=r"^port: must be") as caught:
         Endpoint("localhost", port)
