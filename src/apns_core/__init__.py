@@ -5,13 +5,9 @@
 """
 
 from apns_core.accounting import ConnectionState
-from apns_core.connection import (
-    Connection,
-    ConnectionClosed,
-    ConnectionConfig,
-    GoAwayReceived,
-    LimitChanged,
-)
+from apns_core.connection import Connection
+from apns_core.connection_config import ConnectionConfig
+from apns_core.connection_events import ConnectionClosed, GoAwayReceived, LimitChanged
 from apns_core.endpoints import (
     ALTERNATIVE_PORT,
     BROADCAST_DEVELOPMENT,

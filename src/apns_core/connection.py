@@ -1,16 +1,17 @@
 """One connection to APNs, without I/O: streams, outcomes, keep-alive, draining."""
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias, TypeVar, final
 
 from apns_core.accounting import ConnectionState, StreamAccounting, Transition
+from apns_core.connection_config import DEFAULT_CONFIG, ConnectionConfig
+from apns_core.connection_events import ConnectionClosed, Event, GoAwayReceived, LimitChanged
 from apns_core.errors import ApiMisuse
 from apns_core.field_blocks import FIELD_INDEXING, FieldBlocks
 from apns_core.goaway import parse_debug_data
 from apns_core.http2 import client as http2
 from apns_core.http2.errors import ErrorCode, RemoteProtocolError
-from apns_core.http2.settings import DEFAULT_HEADER_TABLE_SIZE, PeerSettings
+from apns_core.http2.settings import PeerSettings
 from apns_core.http2.stream import COMPLETE, LOST, MALFORMED, NOT_PROCESSED
 from apns_core.outcomes import Accepted, Answered, Cause, Outcome, Rejected, Unknown, Unprocessed
 from apns_core.reasons import WEDGING_REASONS, Reason, parse_error_body
@@ -19,78 +20,10 @@ from apns_core.requests.route import missing_topic
 from apns_core.tickets import IN_FLIGHT, QUEUED, Submissions, Ticket
 from apns_core.trust.provider_token import ProviderToken
 
-__all__ = [
-    "Connection",
-    "ConnectionClosed",
-    "ConnectionConfig",
-    "Event",
-    "GoAwayReceived",
-    "LimitChanged",
-]
+__all__ = ["Connection"]
 
 T = TypeVar("T")
 
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionConfig:
-    """How a connection behaves; the defaults suit APNs. Times are seconds."""
-
-    max_streams: int = 1_000
-    """Our own limit. APNs announced 500 to 1,500 over the years; more would only queue there."""
-    request_timeout: float = 30.0
-    """From submission to outcome."""
-    settings_timeout: float = 20.0
-    """Until the server's first SETTINGS, and until it acknowledges ours."""
-    ping_after: float = 10.0
-    """Without a byte read while requests are in flight: then a PING asks for a sign of life."""
-    ping_timeout: float = 15.0
-    """Without a byte read after that PING: then the connection is dead."""
-    idle_ping_after: float | None = 3_600.0
-    """With nothing in flight; Apple admits one PING an hour. None sends none."""
-    stall_after: float = 15.0
-    """Without a response while requests are in flight, PINGs answered or not: then the connection
-    drains and another may take over."""
-    drain_timeout: float = 30.0
-    """How long draining waits for what is in flight."""
-    header_table_size: int = DEFAULT_HEADER_TABLE_SIZE
-    """Octets that the server may use to index its response fields."""
-
-
-DEFAULT_CONFIG: Final = ConnectionConfig()
-
-
-@final
-@dataclass(slots=True)
-class LimitChanged:
-    """How many streams may be open at once has changed, by SETTINGS or by the provider token."""
-
-    limit: int
-
-
-@final
-@dataclass(slots=True)
-class GoAwayReceived:
-    """The server takes no more requests here. What it has not processed is `Unprocessed`."""
-
-    last_stream_id: int
-    error_code: int
-    reason: Reason | None
-    text: str | None
-    """The reason or the debug data as text, printable; None if there was none."""
-
-
-@final
-@dataclass(slots=True)
-class ConnectionClosed:
-    """The connection has ended. Send what `data_to_send` still has, then close the transport."""
-
-    cause: Cause
-    error: RemoteProtocolError | None = None
-    """The rule that the server broke, if that was it."""
-
-
-Event: TypeAlias = Outcome[T] | LimitChanged | GoAwayReceived | ConnectionClosed
 _Raw: TypeAlias = Ticket[T] | LimitChanged | GoAwayReceived | ConnectionClosed
 
 _RETIRE_AT_STREAM_ID: Final = 2**30

@@ -1,4 +1,4 @@
-"""What a sender counts: plain numbers to be read at any time, and a hook for those who want more.
+"""What a sender counts: plain numbers to be read at any time.
 
 Nothing here depends on a metrics library. To export, either read `Metrics` when scraped, or hand
 the sender an `Observer`; docs/metrics.md shows both for Prometheus.
@@ -6,36 +6,16 @@ the sender an `Observer`; docs/metrics.md shows both for Prometheus.
 
 from bisect import bisect_left
 from collections import Counter
-from typing import Final, Protocol, final
+from typing import Final, final
 
 from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unprocessed
 
-__all__ = ["LATENCY_BOUNDS", "Histogram", "Metrics", "Observer"]
+__all__ = ["LATENCY_BOUNDS", "Histogram", "Metrics", "label"]
 
-LATENCY_BOUNDS: Final = (
+LATENCY_BOUNDS: Final[tuple[float, ...]] = (
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
 """Seconds. From a round trip within a data centre to the deadline of a request."""
-
-
-class Observer(Protocol):
-    """Called by a sender as things happen, within its inputs: be quick, and do not raise."""
-
-    def on_outcome(self, outcome: Outcome[object], seconds: float) -> None:
-        """Note the last word on a notification, and the time since it was submitted."""
-        ...
-
-    def on_retry(self, cause: str) -> None:
-        """Note that a notification is sent again: a `Cause`, or the reason of its rejection."""
-        ...
-
-    def on_connect(self) -> None:
-        """Note that a connection is being made."""
-        ...
-
-    def on_goaway(self, reason: str) -> None:
-        """Note that a server is going away: its reason, or the empty text."""
-        ...
 
 
 @final

@@ -4,11 +4,13 @@ import heapq
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
 from apns_core.commands import Command, Connect, ConnectionId, Disconnect, SignToken
-from apns_core.connection import Connection, ConnectionClosed, GoAwayReceived
+from apns_core.connection import Connection
+from apns_core.connection_events import ConnectionClosed, GoAwayReceived
 from apns_core.endpoints import Endpoint
 from apns_core.errors import ClientClosed, QueueFull
 from apns_core.links import Link, Links
-from apns_core.metrics import Metrics, Observer, label
+from apns_core.metrics import Metrics, label
+from apns_core.observer import Observer
 from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unprocessed
 from apns_core.reasons import FATAL_GOAWAY_REASONS, Disposition, Reason
 from apns_core.requests.request import Request

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, final
 
-from apns_core.connection import DEFAULT_CONFIG, ConnectionConfig
+from apns_core.connection_config import DEFAULT_CONFIG, ConnectionConfig
 from apns_core.retries import OnUnknown
 
 __all__ = ["DEFAULT_SENDER_CONFIG", "SenderConfig"]

@@ -24,14 +24,9 @@ from hyperframe.frame import (
 )
 
 from apns_core.accounting import ConnectionState
-from apns_core.connection import (
-    Connection,
-    ConnectionClosed,
-    ConnectionConfig,
-    Event,
-    GoAwayReceived,
-    LimitChanged,
-)
+from apns_core.connection import Connection
+from apns_core.connection_config import ConnectionConfig
+from apns_core.connection_events import ConnectionClosed, Event, GoAwayReceived, LimitChanged
 from apns_core.outcomes import Accepted, Outcome, Rejected, Unknown, Unprocessed
 from apns_core.requests.notification import Notification
 from apns_core.requests.request import Request

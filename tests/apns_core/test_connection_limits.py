@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apns_core.accounting import ConnectionState
-from apns_core.connection import ConnectionConfig
+from apns_core.connection_config import ConnectionConfig
 from apns_core.outcomes import Accepted, Cause
 from apns_core.requests.notification import Notification
 from tests.apns_core.peer import (

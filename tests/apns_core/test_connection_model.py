@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from apns_core.accounting import ConnectionState
-from apns_core.connection import ConnectionClosed, ConnectionConfig
+from apns_core.connection_config import ConnectionConfig
+from apns_core.connection_events import ConnectionClosed
 from apns_core.outcomes import Accepted, Rejected, Unknown, Unprocessed
 from apns_core.requests.notification import Notification
 from apns_core.requests.route import Route

@@ -4,7 +4,9 @@ import pytest
 from hyperframe.frame import DataFrame, HeadersFrame, SettingsFrame
 
 from apns_core.accounting import ConnectionState
-from apns_core.connection import Connection, ConnectionClosed, ConnectionConfig
+from apns_core.connection import Connection
+from apns_core.connection_config import ConnectionConfig
+from apns_core.connection_events import ConnectionClosed
 from apns_core.errors import ApiMisuse
 from apns_core.outcomes import Accepted, Cause, Rejected, Unprocessed
 from apns_core.reasons import Reason

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from apns_core import Connect, ConnectionId, Disconnect, Sender, SenderConfig, SignToken
 from apns_core.backoff import Backoff
-from apns_core.connection import Connection, ConnectionConfig, LimitChanged
+from apns_core.connection import Connection
+from apns_core.connection_config import ConnectionConfig
+from apns_core.connection_events import LimitChanged
 from apns_core.endpoints import PRODUCTION
 from apns_core.errors import ApiMisuse, ApnsError, InvalidField, QueueFull
 from apns_core.outcomes import Accepted, Cause, Rejected, Unknown, Unprocessed

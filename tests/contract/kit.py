@@ -42,7 +42,7 @@ from apns_core import (
     Unknown,
     Unprocessed,
 )
-from apns_core.connection import DEFAULT_CONFIG as DEFAULT
+from apns_core.connection_config import DEFAULT_CONFIG as DEFAULT
 from apns_core.metrics import Metrics
 from apns_core.trust.provider_token import TokenSigner
 from apns_core.trust.tls import client_context

@@ -1,6 +1,6 @@
 """Senders waited for ever, or an hour, for a server that took requests and said nothing."""
 
-from apns_core.connection import ConnectionConfig
+from apns_core.connection_config import ConnectionConfig
 from apns_core.outcomes import Cause
 from apns_simulator import Temper
 from tests.apns_core.peer import NOW, Scene, normals
