@@ -24,7 +24,7 @@ from apns_core.http2.events import (
     SettingsReceived,
 )
 from apns_core.http2.flow_control import ReceiveWindow
-from apns_core.http2.frame_reader import FrameReader
+from apns_core.http2.frame_reader import FrameReader, Handler
 from apns_core.http2.hpack_decoder import HpackDecoder
 from apns_core.http2.hpack_encoder import HpackEncoder, Indexing
 from apns_core.http2.limits import (
@@ -95,7 +95,7 @@ class Client:
         )
         self._shapes = ResponseShapes(self._decoder)
         self._header_table_size = header_table_size
-        self._reader = FrameReader(self._handlers)
+        self._reader = FrameReader(self._handlers())
         self._received = ReceiveWindow(DEFAULT_WINDOW_SIZE)
         self._glitches = GlitchBudget(now)
         self._now = now
@@ -515,19 +515,22 @@ class Client:
     def _glitch(self, what: str, cost: int = 1) -> None:
         self._glitches.spend(what, self._now, self.next_stream_id >> 1, cost)
 
-    # Indexed by frame type, beside frames.FRAME_RULES; the last is for the types that it lacks.
-    _handlers = (
-        _on_data,
-        _on_headers,
-        _on_priority,
-        _on_rst_stream,
-        _on_settings,
-        _on_push_promise,
-        _on_ping,
-        _on_goaway,
-        _on_window_update,
-        _on_unknown,
-    )
+    @staticmethod
+    def _handlers() -> "tuple[Handler[Client], ...]":
+        """Indexed by frame type, beside frames.FRAME_RULES; the last is for types that it lacks."""
+        # A function, not an attribute: compiled, the body of a class does not see its methods.
+        return (
+            Client._on_data,
+            Client._on_headers,
+            Client._on_priority,
+            Client._on_rst_stream,
+            Client._on_settings,
+            Client._on_push_promise,
+            Client._on_ping,
+            Client._on_goaway,
+            Client._on_window_update,
+            Client._on_unknown,
+        )
 
 
 def _above(streams: dict[int, Stream], last_stream_id: int) -> list[Stream]:

@@ -58,7 +58,7 @@ def window_updates_allowed(streams: int, data_frames: int) -> int:
     return 5 + 2 * (streams + 10 * data_frames)
 
 
-_GLITCH_BURST: Final = 10_000
+_GLITCH_BURST: Final = 10_000.0
 """Frames that are legal one by one and useless in numbers; nghttp2 allows as many at once."""
 
 _GLITCHES_PER_SECOND: Final = 330
@@ -76,7 +76,7 @@ class GlitchBudget:
     __slots__ = ("_left", "_refilled_at", "_streams")
 
     def __init__(self, now: float) -> None:
-        self._left: float = _GLITCH_BURST
+        self._left = _GLITCH_BURST
         self._refilled_at = now
         self._streams = 0
 
