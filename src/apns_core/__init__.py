@@ -4,6 +4,9 @@
 (`apns_asyncio`) give them sockets, TLS and a clock.
 """
 
+from types import FunctionType
+from typing import Final
+
 from apns_core.accounting import ConnectionState
 from apns_core.connection import Connection
 from apns_core.connection_config import ConnectionConfig
@@ -67,6 +70,9 @@ from apns_core.tickets import Ticket
 from apns_core.trust.provider_token import ProviderToken
 
 __version__ = "0.1.0"
+
+__compiled__: Final = type(Connection.submit) is not FunctionType
+"""Whether the engine that was imported is compiled, or plain Python; both do the same."""
 
 __all__ = [
     "ALTERNATIVE_PORT",
