@@ -201,15 +201,12 @@ class _Report:
             print_facts("What came of it", facts)
             return
         rows = [
-            (str(place), self._device(notification), *_columns(self._outcomes[place]))
+            (str(place), self._device(notification), kind_of(outcome), describe(outcome))
             for notification, place in self._places.items()
+            for outcome in (self._outcomes[place],)
         ]
         print_rows("What came of each", ("", "device", "outcome", ""), rows)
 
     def _device(self, notification: Notification) -> str:
         token = notification.device_token
         return token if self._show_tokens else fingerprint(token)
-
-
-def _columns(outcome: Outcome[object]) -> tuple[str, str]:
-    return kind_of(outcome), describe(outcome)

@@ -4,7 +4,15 @@ from hashlib import sha256
 
 import pytest
 
-from apns_cli.results import advice, describe, explain, fingerprint, kind_of, outcome_members
+from apns_cli.results import (
+    advice,
+    describe,
+    explain,
+    fingerprint,
+    kind_of,
+    outcome_members,
+    say_what_to_do,
+)
 from apns_core import (
     Accepted,
     Cause,
@@ -127,6 +135,16 @@ def test_there_is_advice_for_every_reason(reason: Reason) -> None:
 def test_what_a_server_wrote_cannot_move_the_cursor() -> None:
     outcome = Rejected(NOTIFICATION, None, 400, None, "\x1b[2J\nBad")
     assert describe(outcome) == r"400 \x1b[2J\nBad"
+
+
+def test_says_once_what_to_do_about_many(capsys: pytest.CaptureFixture[str]) -> None:
+    alike: list[Outcome[object]] = [rejected(400, Reason.BAD_TOPIC)] * 3
+    different = [Rejected(NOTIFICATION, None, status, None) for status in range(500, 511)]
+    say_what_to_do("test", [Accepted(NOTIFICATION, None), *alike, *different])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("apns test: 3 rejected, 400 BadTopic: change the request")
+    assert lines[-1] == "apns test: 2 more of other kinds"
+    assert len(lines) == 11
 
 
 @pytest.mark.parametrize(
