@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 COMPILED := .venv-compiled
+FUZZING  := .venv-fuzz
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test test-compiled wheel check simulate soak mutants bench bench-gate format clean
+.PHONY: help demo test test-compiled wheel check simulate soak fuzz mutants bench bench-compiled bench-gate format clean
 
 help:
 	@echo "make demo    send 10,000 notifications to a simulated APNs over TLS and check every outcome"
@@ -15,6 +16,7 @@ help:
 	@echo "make simulate  live through 500 simulated worlds (SEEDS=500), each to be replayed by its seed"
 	@echo "make check   ruff (lint and format), mypy strict, pyright strict"
 	@echo "make soak    send through a network that misbehaves (MINUTES=10), and compare the books"
+	@echo "make fuzz    fuzz the engine, each harness for a minute (SECONDS=60); see fuzz/README.md"
 	@echo "make mutants  make deliberate mistakes one by one, and see the tests notice each"
 	@echo "make bench   take all figures anew and write docs/performance.md (half an hour, a quiet machine)"
 	@echo "make bench-gate  check that it is as fast as it was (a minute)"
@@ -66,6 +68,16 @@ MINUTES ?= 10
 soak: $(READY)
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
+$(FUZZING)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(FUZZING)
+	$(FUZZING)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(FUZZING)/bin/python -m pip install --quiet --editable '.[cli,simulator]' --group fuzz
+	@touch $@
+
+SECONDS ?= 60
+fuzz: $(FUZZING)/.ready
+	$(FUZZING)/bin/python -m fuzz run --seconds $(SECONDS)
+
 mutants: $(READY)
 	$(BIN)/python -m tests.mutants
 
@@ -74,13 +86,18 @@ $(VENV)/.bench-ready: $(READY)
 	$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 
-# One figure after the other: they would disturb each other. COMPILED is a Python whose apns_core is
-# compiled; ours are measured there too. A run that fails leaves the old result in place.
+# Ours are measured in both forms; `make bench COMPILED=` leaves the compiled one out.
+bench-compiled: wheel
+	$(PYTHON) -m venv --clear $(COMPILED)
+	$(COMPILED)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(COMPILED)/bin/python -m pip install --quiet \
+		"$$(ls dist/apns_core-*-cp*.whl)[simulator,trio]" --group bench
+
+# One figure after the other: they would disturb each other. A run that fails leaves the old result.
 RESULTS := benchmarks/results
-COMPILED ?=
-with_compiled = $(if $(COMPILED),--compiled $(COMPILED))
+with_compiled = $(if $(COMPILED),--compiled $(COMPILED)/bin/python)
 take = $(BIN)/python benchmarks/$(1) --json > $(RESULTS)/$(2).new && mv $(RESULTS)/$(2).new $(RESULTS)/$(2)
-bench: $(VENV)/.bench-ready
+bench: $(VENV)/.bench-ready $(if $(COMPILED),bench-compiled)
 	$(call take,compare.py $(with_compiled),compare.json)
 	$(call take,core.py $(with_compiled),core.json)
 	$(call take,core.py --growth,growth.json)
@@ -96,4 +113,4 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(COMPILED) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(COMPILED) $(FUZZING) .fuzz build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

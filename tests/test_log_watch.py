@@ -43,7 +43,7 @@ def test_t7_a_secret_in_a_log_is_found_in_any_part_of_a_record(watch: LogWatch) 
     logger.setLevel(logging.DEBUG)
     logger.debug("sending to %s", DEVICE_TOKEN)
     try:
-        {}[DEVICE_TOKEN]
+        dict[str, int]()[DEVICE_TOKEN]
     except KeyError:
         logger.exception("it failed")
     logger.debug("nothing to see")
