@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from apns_core import InvalidField, Notification, Sender
+from apns_core import InvalidField, Notification, Route, Sender
 from apns_simulator import make_provider_key
 from tests.contract.kit import (
     Client,
@@ -342,3 +342,20 @@ async def test_a_batch_that_nobody_begins(kit: Kit) -> None:
         await outcomes.aclose()
         assert await collect(outcomes) == {}
     assert server.accepted == []
+
+
+# ── what only a certificate can say ──
+
+
+@both_loops
+async def test_without_a_topic_it_is_refused_where_tokens_are_used(kit: Kit) -> None:
+    key = make_provider_key()
+    server = kit.serve(authentication="token", trusted_keys=key.trusted())
+    without = Notification(Route(None), device(0), b'{"aps":{}}')
+    async with kit.client(server, signer=key) as client:
+        with pytest.raises(InvalidField, match=r"^topic: missing"):
+            await client.send(without)
+        with pytest.raises(InvalidField, match=r"^topic: missing"):
+            await collect(client.send_many([notification(1), without, notification(2)]))
+        assert await send(client, 3) == "accepted"
+    assert set(server.ledger.processed_by_device()) == {device(1), device(3)}

@@ -20,6 +20,34 @@ _CORE: Final = "tests/apns_core"
 
 MUTANTS: Final = (
     Mutant(
+        "expiration: a duration ends a second too soon",
+        "apns_core/requests/notification.py",
+        "sent.expiration = ceil(unix_time) + self.lifetime",
+        "sent.expiration = int(unix_time) + self.lifetime",
+        (f"{_CORE}/requests/test_notification.py",),
+    ),
+    Mutant(
+        "expiration: a duration bounds no attempt",
+        "apns_core/retries.py",
+        "expiration = ticket.request.expiration",
+        "expiration = ticket.notification.expiration",
+        (f"{_CORE}/test_sender_lifetimes.py",),
+    ),
+    Mutant(
+        "topic: its absence passes with provider tokens",
+        "apns_core/sender.py",
+        "if self._schedule is not None and notification.route.certificate_only:",
+        "if False:",
+        (f"{_CORE}/test_sender_topics.py",),
+    ),
+    Mutant(
+        "dead device tokens: one registered again is forgotten",
+        "apns_core/outcomes.py",
+        "return registered_at is None or dead_since is None or registered_at <= dead_since",
+        "return True",
+        (f"{_CORE}/test_outcomes.py",),
+    ),
+    Mutant(
         "goaway: the last stream it names is lost too",
         "apns_core/http2/client.py",
         "if stream_id <= last_stream_id:\n            break",

@@ -1,4 +1,4 @@
-"""Every kind of request against every check: the table as data, and the checks that fill it in.
+"""Every kind of request against every check: `kinds` are its rows, the checks here its columns.
 
 A cell is a text that its check returns when all of its assertions held: by hand, a request that the
 engine would refuse is shown to the simulator, which has tables of its own and must refuse it too.
@@ -7,12 +7,12 @@ What is good goes through the engine's connection and back. No sockets, no clock
 `python -m tests.apns_core.requests.matrix` prints it as Markdown.
 """
 
+import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import pytest
 
@@ -20,25 +20,13 @@ from apns_core import (
     DISPOSITIONS,
     Accepted,
     ApiMisuse,
-    Broadcast,
-    BroadcastRoute,
-    Channel,
-    ChannelList,
     ChannelRequest,
     Connection,
-    CreateChannel,
-    CreatedChannel,
-    DeleteChannel,
-    DeletedChannel,
     InvalidField,
-    ListChannels,
-    Notification,
     Outcome,
     ProviderToken,
-    ReadChannel,
     Rejected,
     Request,
-    Route,
     StoragePolicy,
     Unknown,
     Unprocessed,
@@ -46,153 +34,14 @@ from apns_core import (
 from apns_core.reasons import parse_reason
 from apns_simulator import Simulator, Temper
 from apns_simulator.reasons import REASON_STATUS
+from tests.apns_core.requests.kinds import APP, KINDS, NOT_STORING, STORING, Kind
 from tests.apns_simulator.raw_client import TOKEN, UNIX_TIME, Answer, RawClient, make_simulator
 
-__all__ = ["CHECKS", "KINDS", "Kind", "markdown"]
+__all__ = ["CHECKS", "markdown"]
 
-APP: Final = "com.example.app"
-DEVICE: Final = "ab" * 32
-STORING: Final = "dHN0LXNyY2gtY2hubA=="
-NOT_STORING: Final = "bm90aGluZyBpcyBrZXB0"
 UUID: Final = "123e4567-e89b-12d3-a456-426614174000"
-BODY: Final = b'{"aps":{}}'
 NONE: Final = "none"
 """A cell where the kind has no such field; that it has none was asserted."""
-
-Maker: TypeAlias = Callable[..., Request]
-
-
-# ── the kinds ──
-
-
-def device_push(
-    push_type: str = "alert",
-    *,
-    topic: str | None = "",
-    priority: Any = None,  # noqa: ANN401 - wrong ones are passed on purpose, here as below
-    device_token: str = DEVICE,
-    payload: bytes = BODY,
-    **options: Any,  # noqa: ANN401
-) -> Notification:
-    """Make one; an empty topic stands for that of the app."""
-    if topic == "":
-        route = Route.for_app(APP, push_type, priority=priority)
-    else:
-        route = Route(topic, push_type, priority=priority)
-    return Notification(route, device_token, payload, **options)
-
-
-def broadcast(
-    *,
-    bundle_id: str = APP,
-    channel_id: str = STORING,
-    storage_policy: StoragePolicy | None = None,
-    priority: Any = 10,  # noqa: ANN401
-    payload: bytes = BODY,
-    expiration: Any = 0,  # noqa: ANN401
-    request_id: str | None = None,
-) -> Broadcast:
-    route = BroadcastRoute(bundle_id, channel_id, storage_policy=storage_policy, priority=priority)
-    return Broadcast(route, payload, expiration=expiration, request_id=request_id)
-
-
-def create(*, bundle_id: str = APP, request_id: str | None = None) -> CreateChannel:
-    return CreateChannel(bundle_id, StoragePolicy.NO_STORAGE, request_id=request_id)
-
-
-def read(
-    *, bundle_id: str = APP, channel_id: str = STORING, request_id: str | None = None
-) -> ReadChannel:
-    return ReadChannel(bundle_id, channel_id, request_id=request_id)
-
-
-def delete(
-    *, bundle_id: str = APP, channel_id: str = STORING, request_id: str | None = None
-) -> DeleteChannel:
-    return DeleteChannel(bundle_id, channel_id, request_id=request_id)
-
-
-def list_all(*, bundle_id: str = APP, request_id: str | None = None) -> ListChannels:
-    return ListChannels(bundle_id, request_id=request_id)
-
-
-# What would end a field and begin another, or is no text of a header field at all.
-_IN_A_FIELD: Final = ("x\r\ny: z", "x\ny: z", "x\ry", "x\x00y", "x y", "x\ty", "x\x7fy", "xüy", "")
-# What would lead to another path, beside that.
-_IN_A_PATH: Final = (*_IN_A_FIELD, "../x", "..", "a/b", "a?b=c", "a#b", "a%2fb", "a\\b", "a;b")
-
-_DEVICE_TEXTS: Final = {
-    "topic": tuple(text for text in _IN_A_FIELD if text),  # the empty one stands for the app's
-    "device_token": _IN_A_PATH,
-    "collapse_id": _IN_A_FIELD,
-    "apns_id": _IN_A_FIELD,
-}
-_APP_TEXTS: Final = {"bundle_id": _IN_A_PATH, "request_id": _IN_A_FIELD}
-_CHANNEL_TEXTS: Final = {**_APP_TEXTS, "channel_id": _IN_A_FIELD}
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of request, as Apple's pages have it: the row of the table."""
-
-    name: str
-    make: Maker
-    suffix: str | None = None
-    """What follows the bundle id in the topic; None for kinds without a topic."""
-    priorities: tuple[int, ...] = ()
-    limit: int = 0
-    """Octets of payload; 0 for a body that is not the caller's."""
-    expiration: str = ""
-    """``optional``, ``required``, or no such field."""
-    collapses: bool = False
-    status: int = 200
-    result: type | None = None
-    """What an accepted one is read as."""
-    texts: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _DEVICE_TEXTS)
-    """Argument -> values that must be refused."""
-
-    @property
-    def is_device_push(self) -> bool:
-        return self.suffix is not None
-
-
-def _push(push_type: str, suffix: str = "", *, limit: int = 4_096) -> Kind:
-    return Kind(
-        push_type,
-        partial(device_push, push_type),
-        suffix,
-        priorities=(5,) if push_type == "background" else (10, 5, 1),
-        limit=limit,
-        expiration="optional",
-        collapses=True,
-    )
-
-
-KINDS: Final = (
-    _push("alert"),
-    _push("background"),
-    _push("complication", ".complication"),
-    _push("controls", ".push-type.controls"),
-    _push("fileprovider", ".pushkit.fileprovider"),
-    _push("liveactivity", ".push-type.liveactivity"),
-    _push("location", ".location-query"),
-    _push("mdm"),
-    _push("pushtotalk", ".voip-ptt"),
-    _push("voip", ".voip", limit=5_120),
-    _push("widgets", ".push-type.widgets"),
-    Kind(
-        "broadcast",
-        broadcast,
-        priorities=(10, 5, 1),
-        limit=5_120,
-        expiration="required",
-        texts=_CHANNEL_TEXTS,
-    ),
-    Kind("create channel", create, status=201, result=CreatedChannel, texts=_APP_TEXTS),
-    Kind("read channel", read, result=Channel, texts=_CHANNEL_TEXTS),
-    Kind("delete channel", delete, status=204, result=DeletedChannel, texts=_CHANNEL_TEXTS),
-    Kind("list channels", list_all, result=ChannelList, texts=_APP_TEXTS),
-)
 
 
 # ── there and back ──
@@ -433,6 +282,25 @@ def reasons(kind: Kind) -> str:
     return f"{len(REASON_STATUS) + 1} come back"
 
 
+def builder(kind: Kind) -> str:
+    """Who makes its payload: compact JSON in UTF-8, measured in octets, and taken as it is."""
+    for name, build in kind.builders.items():
+        made = build({"k": "ü"})
+        document = json.loads(made)
+        assert made == json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        assert "ü".encode() in made
+        request = kind.make(payload=made)
+        assert request.payload is made
+        assert_accepted(request)
+        # The mapping that it stands for is as welcome, and comes to the same octets.
+        assert kind.make(payload=document).payload == made
+        fill = kind.limit - len(build({"k": ""}))
+        assert len(build({"k": "x" * fill})) == kind.limit, name
+        error = assert_refused("payload", partial(build, {"k": "x" * (fill - 1) + "ü"}))
+        assert f"{kind.limit + 1} octets, 1 more than the {kind.limit}" in error
+    return ", ".join(f"`{name}`" for name in kind.builders) or NONE
+
+
 def _json_of(size: int) -> bytes:
     """Make a JSON document of so many octets."""
     return b'{"k":"%b"}' % (b"x" * (size - len(b'{"k":""}')))
@@ -442,6 +310,7 @@ CHECKS: Final[Mapping[str, Callable[[Kind], str]]] = {
     "topic": topic,
     "priority": priority,
     "payload, octets": payload,
+    "built by": builder,
     "expiration": expiration,
     "collapse id": collapse_id,
     "injection": injection,

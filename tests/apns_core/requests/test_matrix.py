@@ -8,7 +8,8 @@ import pytest
 
 from apns_core import Broadcast, ChannelRequest, Notification, PushType
 from tests.apns_core.requests import matrix
-from tests.apns_core.requests.matrix import CHECKS, KINDS, Kind
+from tests.apns_core.requests.kinds import KINDS, Kind
+from tests.apns_core.requests.matrix import CHECKS
 
 PAGE = Path(__file__).parents[3] / "docs" / "requests.md"
 
@@ -50,6 +51,7 @@ def test_a_mistake_in_a_row_is_seen() -> None:
         "topic": Kind("alert", alert.make, ".voip"),
         "priority": Kind("alert", alert.make, "", priorities=(5,)),
         "payload, octets": Kind("alert", alert.make, "", limit=4_095),
+        "built by": Kind("alert", alert.make, "", limit=4_095, builders=alert.builders),
         "expiration": Kind("alert", alert.make, "", expiration="required"),
         "collapse id": Kind("alert", alert.make, ""),
         "injection": Kind("alert", alert.make, "", texts={"collapse_id": ("harmless",)}),
