@@ -42,6 +42,18 @@ def test_the_bar_shows_how_far_it_is(terminal_80: Terminal, clock: list[float]) 
     assert "/s" in drawn
 
 
+def test_the_bar_tells_more_and_of_a_total_that_may_not_be_known(
+    terminal_80: Terminal, clock: list[float]
+) -> None:
+    with redirect_stderr(terminal_80), ProgressBar("Sending", None) as bar:
+        bar.show(50, describe=lambda: "49 accepted, 1 rejected")
+        assert "49 accepted, 1 rejected" in terminal_80.getvalue()
+        assert "50/?" in terminal_80.getvalue()
+        clock[0] += 1.0
+        bar.show(60, total=70)
+        assert "60/70" in terminal_80.getvalue()
+
+
 def test_the_bar_draws_at_most_ten_times_a_second(
     terminal_80: Terminal, clock: list[float]
 ) -> None:
