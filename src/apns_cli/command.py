@@ -13,6 +13,7 @@ __all__ = ["apns"]
 
 COMMANDS: Final[Mapping[str, str]] = {
     "send": "apns_cli.send",
+    "send-file": "apns_cli.send_file",
     "broadcast": "apns_cli.broadcast",
     "channels": "apns_cli.channels",
     "token": "apns_cli.provider_token",
