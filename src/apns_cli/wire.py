@@ -191,9 +191,10 @@ class Wire:
         try:
             while part := tls.read(READ_SIZE):
                 parts.append(part)
+            self.ended = True  # by a close_notify
         except ssl.SSLWantReadError:
             pass
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):  # with a close_notify, and without
+        except ssl.SSLEOFError:  # without one
             self.ended = True
         except ssl.SSLError as error:
             self.ended, self.problem = True, error

@@ -1,6 +1,7 @@
 """A server that says what a script says, octet for octet, and keeps what it was sent."""
 
 import contextlib
+import datetime as dt
 import socket
 import ssl
 import threading
@@ -19,10 +20,13 @@ Script: TypeAlias = Callable[["RawServer", Connection], None]
 CA: Final = trustme.CA()
 
 
-def server_context(*names: str, alpn: tuple[str, ...] = ("h2",)) -> ssl.SSLContext:
+def server_context(
+    *names: str, alpn: tuple[str, ...] = ("h2",), not_after: dt.datetime | None = None
+) -> ssl.SSLContext:
     """Return a context with a certificate of `CA` for these names."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    CA.issue_cert(*(names or ("127.0.0.1",))).configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    certificate = CA.issue_cert(*(names or ("127.0.0.1",)), not_after=not_after)
+    certificate.configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context
@@ -40,9 +44,9 @@ def say(*octets: bytes) -> Script:
 
 
 class RawServer:
-    """Takes one connection, runs the script, then reads until the client says no more.
+    """Takes one connection after the other, and runs the script; then reads until the client ends.
 
-    ``received`` is all that it was sent; `frames` is that, taken apart.
+    ``received`` is all that it was sent on the last one; `frames` is that, taken apart.
     """
 
     def __init__(self, script: Script, context: ssl.SSLContext | None = None) -> None:
@@ -97,18 +101,20 @@ class RawServer:
         return wire.parse_frames(octets[:position])
 
     def _serve(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:  # shut down
-            return
-        self.accepted += 1
-        connection.settimeout(10.0)
-        with connection, contextlib.suppress(OSError):
-            if self._context is None:
-                self._run(connection)
-            else:
-                with self._context.wrap_socket(connection, server_side=True) as tls:
-                    self._run(tls)
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # shut down
+                return
+            self.accepted += 1
+            self.received = b""
+            connection.settimeout(10.0)
+            with connection, contextlib.suppress(OSError):
+                if self._context is None:
+                    self._run(connection)
+                else:
+                    with self._context.wrap_socket(connection, server_side=True) as tls:
+                        self._run(tls)
 
     def _run(self, connection: Connection) -> None:
         self._script(self, connection)

@@ -395,14 +395,27 @@ def test_a_goaway_that_leaves_the_request_out() -> None:
         assert seen(server.url, exit_code=1)["outcome"] == "goaway"
 
 
-def test_the_end_of_file_before_settings() -> None:
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_end_of_file_before_settings(ca: str, *, tls: bool) -> None:
     def script(_: RawServer, connection: Connection) -> None:
-        connection.shutdown(socket.SHUT_WR)
+        connection.shutdown(socket.SHUT_WR)  # of TLS too: without a close_notify
 
-    with RawServer(script) as server:
-        result = probe(server.url)
+    with RawServer(script, server_context() if tls else None) as server:
+        result = probe("--ca", ca, server.url)
     assert result.exit_code == 1
     assert "closed while waiting for SETTINGS" in result.stderr
+
+
+def test_a_close_notify_in_place_of_a_response(ca: str) -> None:
+    def script(server: RawServer, connection: Connection) -> None:
+        say(wire.ping())(server, connection)
+        assert isinstance(connection, ssl.SSLSocket)
+        connection.unwrap()
+
+    with RawServer(script, server_context()) as server:
+        members = seen("--ca", ca, "--timeout", "20", server.url, exit_code=1)
+    assert (members["outcome"], members["problem"]) == ("closed", None)
+    assert members["pings_answered"] == 1
 
 
 def test_the_end_of_file_in_the_middle_of_a_frame() -> None:
@@ -455,6 +468,41 @@ def test_a_peer_that_reads_nothing_holds_up_nothing() -> None:
     with RawServer(script) as server:
         members = seen("--timeout", "20", server.url, exit_code=1)
     assert members["protocol_error"]["error_name"] == "ENHANCE_YOUR_CALM"
+
+
+@pytest.mark.parametrize(
+    ("octets", "complaint"),
+    [
+        (wire.settings() + wire.goaway(0), "has not acted on the request"),
+        (wire.settings() + wire.rst_stream(1, 0), "broke a rule"),
+        (wire.settings(), "timed out while waiting for a response"),
+    ],
+)
+def test_complains_in_one_line(octets: bytes, complaint: str) -> None:
+    with RawServer(before_settings(octets)) as server:
+        result = probe("--timeout", "0.1", server.url)
+    assert result.exit_code == 1
+    assert complaint in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_table_tells_of_goaway_and_of_what_was_cut_short() -> None:
+    answer = wire.headers(1, wire.response_block(200)) + wire.data(1, b"half")
+    goaway = wire.goaway(1, 0x77, b"going")
+    with RawServer(
+        say(answer, wire.settings((0xFACE, 5)), goaway, wire.rst_stream(1, 8))
+    ) as server:
+        result = probe(server.url)
+    facts = read_facts(result.stdout)
+    assert (facts["cut short"], facts["Body"]) == ("yes", "half")
+    assert (facts["GOAWAY"], facts["last stream"], facts["says"]) == ("0x77", "1", "going")
+    assert facts["0xface"] == "5"
+
+
+def test_the_table_of_a_reset() -> None:
+    with RawServer(say(wire.rst_stream(1, 0x99))) as server:
+        result = probe(server.url)
+    assert "reset the stream instead of a response: 0x99" in result.stderr
 
 
 # ── no connection ──
