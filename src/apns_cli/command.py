@@ -20,6 +20,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "demo": "apns_cli.demo",
     "simulate": "apns_cli.simulate",
     "probe": "apns_cli.probe",
+    "doctor": "apns_cli.doctor",
 }
 """Command -> its module, which holds a function of that name, with underscores for hyphens."""
 
