@@ -223,6 +223,6 @@ def check_clock(facts: Facts) -> Iterator[Finding]:
 def _parse_date(date: str) -> datetime | None:
     try:
         told = parsedate_to_datetime(date)
-    except ValueError:  # a server wrote it
+    except (ValueError, OverflowError):  # a server wrote it
         return None
     return told if told.tzinfo else told.replace(tzinfo=UTC)

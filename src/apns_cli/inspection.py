@@ -242,19 +242,21 @@ def _chain(wire: Wire) -> tuple[tuple[ServerCertificate, ...], bool]:
     # Since Python 3.13.
     get_chain = getattr(tls, "get_unverified_chain", None)
     if get_chain is not None:
-        return tuple(map(_read_certificate, cast("list[bytes]", get_chain()))), True
+        return tuple(_read_certificates(cast("list[bytes]", get_chain()))), True
     own = tls.getpeercert(binary_form=True)
-    return (() if own is None else (_read_certificate(own),)), False
+    return tuple(_read_certificates([own] if own else [])), False
 
 
-def _read_certificate(der: bytes) -> ServerCertificate:
-    certificate = x509.load_der_x509_certificate(der)
-    return ServerCertificate(
-        subject=_name(certificate.subject),
-        issuer=_name(certificate.issuer),
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
-    )
+def _read_certificates(chain: list[bytes]) -> Iterator[ServerCertificate]:
+    for der in chain:
+        with suppress(ValueError):  # what OpenSSL takes, cryptography need not
+            certificate = x509.load_der_x509_certificate(der)
+            yield ServerCertificate(
+                subject=_name(certificate.subject),
+                issuer=_name(certificate.issuer),
+                not_before=certificate.not_valid_before_utc,
+                not_after=certificate.not_valid_after_utc,
+            )
 
 
 def _name(name: x509.Name) -> str:

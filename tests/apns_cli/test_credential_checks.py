@@ -188,7 +188,15 @@ CASES: list[tuple[Check, Facts, list[tuple[str, str, str]]]] = [
         answered(200, date="Mon, 01 Jun 2026 14:00:00 -0000"),
         [("Clock", "failed", "7200 s behind")],
     ),
-    (checks.check_clock, answered(200, date="yesterday"), [("Clock", "ok", "within the hour")]),
+    *(
+        (checks.check_clock, answered(200, date=date), [("Clock", "ok", "within the hour")])
+        for date in (
+            "yesterday",
+            "",
+            "Mon, 01 Jun 99999 12:00:00 GMT",
+            f"Mon, 01 Jun 2026 12:00:00 +{'9' * 40}",
+        )
+    ),
     (
         checks.check_clock,
         replace(FACTS, handshake=replace(HANDSHAKE, chain=(replace(SERVER, not_after=NOW - DAY),))),

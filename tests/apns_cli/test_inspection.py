@@ -113,7 +113,8 @@ class _TlsOfPython313:
         issuer = certificates.authority()
         own = certificates.provider_certificate(key, issuer=issuer, common_name="the server")
         nameless = certificates.provider_certificate(key, uid=None, common_name=None)
-        return [each.public_bytes(Encoding.DER) for each in (own, issuer[0], nameless)]
+        ders = [each.public_bytes(Encoding.DER) for each in (own, issuer[0], nameless)]
+        return [*ders, b"damaged"]
 
 
 def test_the_whole_chain_where_python_shows_it() -> None:
@@ -127,5 +128,5 @@ def test_the_whole_chain_where_python_shows_it() -> None:
     names = [(each.subject, each.issuer) for each in chain]
     authority = "Test Worldwide Developer Relations"
     assert names[:2] == [("the server", authority), (authority, authority)]
-    assert names[2] == ("nobody by name", "nobody by name")
+    assert names[2:] == [("nobody by name", "nobody by name")]
     assert chain[0].not_after == dt.datetime(2036, 1, 1, tzinfo=dt.UTC)
