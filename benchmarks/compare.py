@@ -64,6 +64,7 @@ def main() -> None:
             "kind": sender.kind,
             "pushes": bench.share_of(sender.pushes),
             "note": sender.note,
+            "pinned": sender.pinned,
             **bench.results[sender.name],
         }
         for sender in chosen

@@ -56,21 +56,22 @@ def table(result: Mapping[str, Any]) -> Iterator[str]:
         low, high = one.get("us_cpu_range", ("", ""))
         cells = (
             one["label"],
-            next(iter(one["versions"].values()), ""),
+            next(iter(one["versions"].values()), one["pinned"]),
             one.get("us_cpu", "—"),
             f"{low} to {high}" if low != high else "—",
             one.get("ratio", "—"),
             f"{one['per_second']:,}" if "per_second" in one else "—",
             one.get("header_octets", {}).get("steady", "—"),
             f"{one['connections']:,}" if "connections" in one else "—",
-            "; ".join(filter(None, (one["note"], failure(one)))),
+            "; ".join(filter(None, (one["note"], *failures(one)))),
         )
         yield "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def failure(one: Mapping[str, Any]) -> str:
-    """Return what went wrong, fit for a cell."""
-    if not one["error"]:
-        return ""
-    text = str(one["error"]).replace("|", "/").replace("`", "'")
-    return f"**failed**, {text[:160]}"
+def failures(one: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what went wrong, fit for a cell."""
+    uncounted = one.get("header_octets", {}).get("error")
+    for what, error in (("failed", one["error"]), ("octets not counted", uncounted)):
+        if error:
+            text = str(error).replace("|", "/").replace("`", "'")
+            yield f"**{what}**, {text[:160]}"

@@ -68,12 +68,10 @@ class CountingServer:
             writer.write(connection.data_to_send())
             while data := await reader.read(65_536):
                 unread += data
-                if skip:
-                    if len(unread) < skip:
-                        continue
+                if len(unread) >= skip:
                     del unread[:skip]
                     skip = 0
-                self._count(unread)
+                    self._count(unread)
                 for event in connection.receive_data(data):
                     if isinstance(event, RequestReceived):
                         names[event.stream_id] = [(bytes(n), bytes(v)) for n, v in event.headers]

@@ -44,10 +44,10 @@ def main() -> None:
         json.dump(PARTS[options.part](options.quick), sys.stdout)
         return
     result: dict[str, Any] = {
-        "provenance": provenance(),
         "form": form(),
         "payload": len(PAYLOAD),
         **{part: in_own_process(part, quick=options.quick) for part in PARTS},
+        "provenance": provenance(),
     }
     if options.json:
         json.dump(result, sys.stdout, indent=1)

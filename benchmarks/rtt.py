@@ -62,13 +62,14 @@ def main() -> None:
                 for body in BODIES[:: 2 if options.quick else 1]:
                     for connections in CONNECTIONS[: 2 if options.quick else 3]:
                         load = push(port, authority, body, connections, seconds)
+                        allowed = window_allows(measured_rtt, body, connections)
                         row = {
                             "rtt_ms": round(rtt * 1e3),
                             "measured_rtt_ms": round(measured_rtt * 1e3, 1),
                             "body": body,
                             "connections": connections,
                             **asyncio.run(load),
-                            "window_allows": window_allows(rtt, body, connections),
+                            "window_allows": allowed if rtt else None,
                         }
                         rows.append(row)
                         say(str(row))
@@ -95,13 +96,8 @@ def main() -> None:
             )
 
 
-def window_allows(rtt: float, body: int, connections: int) -> int | None:
-    """Return pushes a second: the bodies that fit the window, and the streams, once a round trip.
-
-    None without a round trip: then nothing but the processors bounds it.
-    """
-    if not rtt:
-        return None
+def window_allows(rtt: float, body: int, connections: int) -> int:
+    """Return pushes a second: what fits into the window, or the streams, once a round trip."""
     return round(min(WINDOW / body, MAX_STREAMS) / rtt * connections)
 
 

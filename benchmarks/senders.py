@@ -29,6 +29,14 @@ class Sender:
     """How often its driver runs it for one measurement, each on connections of its own."""
     note: str = ""
 
+    @property
+    def pinned(self) -> str:
+        """The version that its environment asks for; "" where that is not its own to say."""
+        match self.environment:
+            case PythonPackages((first, *_)) | NodePackages((first, *_)):
+                return first.replace("==", "@").rpartition("@")[2]
+        return ""
+
 
 def ours(environment: Environment, form: Literal["pure", "compiled"]) -> Iterator[Sender]:
     """Yield our adapters, for one form of the core."""
