@@ -1,7 +1,7 @@
 """What a notification shows and how it sounds: the parts of a payload that have members."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, cast, final
 
@@ -42,17 +42,18 @@ class Alert:
     places of ``%@`` in them. ``launch_image``: a file in the app, or a storyboard.
     """
 
-    title: str | None = None
-    subtitle: str | None = None
-    body: str | None = None
+    # What people read is left out of the repr: it would end in logs.
+    title: str | None = field(default=None, repr=False)
+    subtitle: str | None = field(default=None, repr=False)
+    body: str | None = field(default=None, repr=False)
     launch_image: str | None = None
     title_loc_key: str | None = None
-    title_loc_args: Sequence[str] | None = None
+    title_loc_args: Sequence[str] | None = field(default=None, repr=False)
     subtitle_loc_key: str | None = None
-    subtitle_loc_args: Sequence[str] | None = None
+    subtitle_loc_args: Sequence[str] | None = field(default=None, repr=False)
     loc_key: str | None = None
     """Of the body."""
-    loc_args: Sequence[str] | None = None
+    loc_args: Sequence[str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in _ALERT_TEXTS:
@@ -111,7 +112,7 @@ class Localized:
     """A text of a Live Activity's alert: a key of the app's, and arguments. Raises InvalidField."""
 
     loc_key: str
-    loc_args: Sequence[str] | None = None
+    loc_args: Sequence[str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         text("loc_key", self.loc_key)
@@ -127,8 +128,8 @@ class Localized:
 class LiveActivityAlert:
     """Lights up the screen with an update of a Live Activity. Raises InvalidField."""
 
-    title: str | Localized
-    body: str | Localized
+    title: str | Localized = field(repr=False)
+    body: str | Localized = field(repr=False)
     sound: str | None = None
 
     def __post_init__(self) -> None:

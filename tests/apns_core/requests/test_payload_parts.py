@@ -66,6 +66,25 @@ def test_other_parts() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        Alert(
+            title="secret",
+            subtitle="secret",
+            body="secret",
+            title_loc_key="key",
+            title_loc_args=["secret"],
+        ),
+        LiveActivityAlert(title="secret", body=Localized("key", ["secret"])),
+        Localized("key", ["secret"]),
+    ],
+    ids=lambda shown: type(shown).__name__,
+)
+def test_what_people_read_is_in_no_repr(shown: object) -> None:
+    assert "secret" not in repr(shown)
+
+
 def test_part_and_present() -> None:
     assert part("x") == "x"
     assert part(Localized("x")) == {"loc-key": "x"}
