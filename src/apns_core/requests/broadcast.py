@@ -130,7 +130,7 @@ class Broadcast:
         self.request_id = None if request_id is None else uuid_text("request_id", request_id)
         if self.request_id is not None:
             fields = (*fields, (b"apns-request-id", self.request_id.encode()))
-        self.extra_fields = fields
+        self.extra_fields: tuple[Field, ...] = fields
 
     @property
     def path(self) -> bytes:

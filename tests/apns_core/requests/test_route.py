@@ -51,7 +51,7 @@ def test_for_app_adds_the_suffix_that_the_topic_must_have(push_type: str, suffix
     assert route.priority == (5 if push_type == "background" else 10)
     assert route.payload_limit == PAYLOAD_LIMITS[route.push_type]
     assert route.fields == (
-        (b"apns-topic", route.topic.encode()),
+        (b"apns-topic", (APP + suffix).encode()),
         (b"apns-push-type", push_type.encode()),
         (b"apns-priority", b"5" if push_type == "background" else b"10"),
     )
