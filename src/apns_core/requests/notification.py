@@ -104,9 +104,13 @@ class Notification:
         """Return the same with the expiration that its ``lifetime`` comes to."""
         if self.lifetime is None:
             return self
+        # All of it is checked: `__init__` would do that again, at each submission.
         sent = object.__new__(Notification)
-        for name in self.__slots__:  # all of it has been checked
-            setattr(sent, name, getattr(self, name))
+        sent.route = self.route
+        sent.device_token = self.device_token
+        sent.path = self.path
+        sent.payload = self.payload
+        sent.apns_id = self.apns_id
         sent.lifetime = None
         sent.expiration = ceil(unix_time) + self.lifetime
         sent.extra_fields = (*self.extra_fields, (b"apns-expiration", b"%d" % sent.expiration))

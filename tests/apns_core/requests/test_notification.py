@@ -232,6 +232,7 @@ def test_a_duration_counts_from_the_submission(duration: timedelta, seconds: int
         assert (sent.route, sent.device_token, sent.path) == (ROUTE, DEVICE, made.path)
         assert (sent.payload, sent.apns_id) == (BODY, APNS_ID)
         assert sent.submitted_at(unix_time) is sent
+        assert all(hasattr(sent, name) for name in Notification.__slots__)
     # What the caller holds can be submitted again.
     assert (made.expiration, made.lifetime, made.extra_fields) == (None, seconds, kept)
 
