@@ -91,7 +91,8 @@ class Client:
         """Send a notification, broadcast or channel request, and return what came of it.
 
         Waits in line while the queue is full. Cancelling it withdraws this notification and
-        touches no other. Raises ClientClosed on a client that is not open.
+        touches no other. Raises ClientClosed on a client that is not open, and InvalidField for a
+        route that leaves the topic to a certificate where provider tokens are used.
         """
         pump = self._open()
         answer = Answer(notification, pump)
