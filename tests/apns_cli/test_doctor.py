@@ -12,7 +12,12 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from apns_cli.command import apns
-from apns_simulator import SimulatorConfig, SimulatorThread, make_provider_key
+from apns_simulator import (
+    ClientCertificate,
+    SimulatorConfig,
+    SimulatorThread,
+    make_provider_key,
+)
 from tests.apns_cli.raw_server import CA, Connection, RawServer, say, server_context
 from tests.apns_core.http2 import wire
 from tests.apns_core.trust import certificates
@@ -378,6 +383,22 @@ def test_a_certificate_for_the_other_environment(identity: Identity, tmp_path: P
     assert results(checks, "Environment", "Request") == ["failed", "failed"]
     assert checks["Environment"]["fix"].startswith("use --environment development")
     assert checks["Request"]["seen"] == "GOAWAY: BadCertificateEnvironment"
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+def test_a_certificate_that_is_presented(environment: str, tmp_path: Path) -> None:
+    config = SimulatorConfig(authentication="certificate", environment="production")
+    with SimulatorThread(config) as running:
+        (tmp_path / "ca.pem").write_text(running.ca_pem)
+        issued = ClientCertificate(("com.x.app",), environments=(environment,))
+        pem = running.issue_client_certificate(issued)
+        options = ("--server", f"{running.host}:{running.port}", "--ca", str(tmp_path / "ca.pem"))
+        path = write_key(tmp_path / "identity.pem", pem)
+        ok = environment == "production"
+        checks = examined(*options, "--certificate", path, ok=ok)
+    assert results(checks, "TLS", "Environment") == ["ok", "ok" if ok else "failed"]
+    assert results(checks, "Request") == ["ok" if ok else "failed"]
+    assert ok or checks["Request"]["seen"] == "GOAWAY: BadCertificateEnvironment"
 
 
 def test_a_certificate_without_its_key(
