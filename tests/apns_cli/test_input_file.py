@@ -58,7 +58,10 @@ def test_of_a_line_without_end_no_more_is_held_than_shows_that_it_is_too_long(
     assert following == (2, b"next")
 
 
-def test_a_stream_is_read_as_it_comes() -> None:
+@pytest.mark.parametrize("chunk", [1, 65_536])
+def test_a_stream_is_read_as_it_comes(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(input_file, "CHUNK", chunk)
+
     async def follow() -> list[NumberedLine]:
         reading, writing = os.pipe()
         with os.fdopen(reading, "rb", buffering=0), os.fdopen(writing, "wb", buffering=0) as end:

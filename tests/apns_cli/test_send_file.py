@@ -326,8 +326,10 @@ def test_a_first_device_token_with_an_outcome_is_not_sent_again(
 ) -> None:
     path.write_text(f"{tokens(1)[0]}\n")
     assert simulated.run(*HELLO, str(path)).exit_code == 0
-    path.write_text("".join(f"{token}\n" for token in tokens(2)))
-    assert simulated.run(*HELLO, "--resume", str(path)).exit_code == 0
+    # What follows is neither a header nor reason to look for one.
+    path.write_text(f"{tokens(1)[0]}\nx,y\n{tokens(2)[1]}\n")
+    assert simulated.run(*HELLO, "--resume", str(path)).exit_code == 1
+    assert [record["outcome"] for record in records(path)] == ["accepted", "invalid", "accepted"]
     assert sent(simulated) == Counter(tokens(2))
 
 
@@ -396,6 +398,23 @@ def test_stops_when_results_cannot_be_written(
     # There was room again: what was sent is on record.
     assert {tokens(2_000)[record["line"] - 1] for record in records(path)} == set(sent(simulated))
     assert len(records(path)) < 2_000
+
+
+def test_stops_also_in_the_midst_of_invalid_lines(
+    simulated: Simulated, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text("xyz\n" * 2_000)
+    flush, calls = ResultsFile.flush, [0]
+
+    def fail_once(results: ResultsFile) -> None:
+        calls[0] += 1
+        if calls[0] == 1:
+            raise OSError(28, "No space left on device")
+        flush(results)
+
+    monkeypatch.setattr(ResultsFile, "flush", fail_once)
+    assert simulated.run(*HELLO, str(path)).exit_code == 1
+    assert len(records(path)) == file_run.FLUSH_AT
 
 
 def test_says_that_results_were_not_written(
