@@ -70,7 +70,7 @@ class ProviderCertificate:
         data = pem.encode("ascii", "replace") if isinstance(pem, str) else pem
         try:
             certificate = x509.load_pem_x509_certificate(data)
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             raise InvalidField("pem", "holds no certificate in PEM form") from None
         return cls.from_x509(certificate)
 
@@ -79,7 +79,7 @@ class ProviderCertificate:
         """Read a ``.cer`` file as Apple's portal gives it. Raises `InvalidField`."""
         try:
             certificate = x509.load_der_x509_certificate(der)
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             raise InvalidField("der", "holds no certificate in DER form") from None
         return cls.from_x509(certificate)
 
@@ -97,7 +97,7 @@ class ProviderCertificate:
                 for extension in certificate.extensions
                 if isinstance(extension.value, x509.UnrecognizedExtension)
             }
-        except (ValueError, x509.DuplicateExtension):
+        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
             raise InvalidField("certificate", "is damaged: its fields cannot be read") from None
         default_topic = _text_of(subject, NameOID.USER_ID)
         listed = [

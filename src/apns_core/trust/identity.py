@@ -198,7 +198,7 @@ def _load_key(field: str, pem: bytes, password: bytes | str | None) -> PrivateKe
 def _load_certificates(pem: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise InvalidField("certificate", "holds no certificate in PEM form") from None
 
 
@@ -207,7 +207,7 @@ def _load_pkcs12(
 ) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
     try:
         bundle = load_pkcs12(data, _password(password))
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         bundle = None
     if bundle is None:
         raise InvalidField(field, "is no PKCS#12 bundle, or its password is missing or wrong")

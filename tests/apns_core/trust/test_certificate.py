@@ -1,5 +1,6 @@
 import base64
 import datetime as dt
+import ssl
 import warnings
 from typing import Final, cast
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from apns_core.errors import InvalidField
 from apns_core.trust.certificate import CertificateExpiryWarning, ProviderCertificate, Topic
+from apns_core.trust.identity import ProviderIdentity
 from tests.apns_core.trust.certificates import (
     DEVELOPMENT,
     NOT_AFTER,
@@ -21,6 +23,7 @@ from tests.apns_core.trust.certificates import (
     VOIP_TOPICS,
     certificate_pem,
     der,
+    key_pem,
     provider_certificate,
     sequence,
     topic_list,
@@ -210,6 +213,27 @@ def test_an_extension_that_comes_twice_is_damage() -> None:
     assert made.count(oid + b"\2") == 1
     with pytest.raises(InvalidField, match=r"^certificate: is damaged"):
         ProviderCertificate.from_der(made.replace(oid + b"\2", oid + b"\1"))
+
+
+def test_a_certificate_of_no_known_version_is_refused() -> None:
+    made = provider_certificate(KEY).public_bytes(Encoding.DER)
+    version = bytes.fromhex("a003020102")
+    assert made.count(version) == 1
+    unknown = made.replace(version, bytes.fromhex("a00302012b"))
+    with pytest.raises(InvalidField, match=r"^der: holds no certificate"):
+        ProviderCertificate.from_der(unknown)
+    pem = ssl.DER_cert_to_PEM_cert(unknown)
+    with pytest.raises(InvalidField, match=r"^pem: holds no certificate"):
+        ProviderCertificate.from_pem(pem)
+    with pytest.raises(InvalidField, match=r"^certificate: holds no certificate"):
+        ProviderIdentity.from_pem(pem, key_pem(KEY))
+
+
+def test_an_extension_with_a_name_of_an_unknown_kind_is_damage() -> None:
+    # A subject's alternative name that is an X.400 address.
+    made = provider_certificate(KEY, extensions={"2.5.29.17": sequence(der(0xA3, b""))})
+    with pytest.raises(InvalidField, match=r"^certificate: is damaged"):
+        ProviderCertificate.from_der(made.public_bytes(Encoding.DER))
 
 
 # ── expiry ──
