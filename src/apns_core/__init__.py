@@ -29,6 +29,7 @@ from apns_core.errors import (
     InvalidField,
     QueueFull,
 )
+from apns_core.goaway import parse_debug_data
 from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unknown, Unprocessed
 from apns_core.reasons import DISPOSITIONS, Disposition, Reason
 from apns_core.requests import payload
@@ -71,7 +72,7 @@ from apns_core.trust.provider_token import ProviderToken
 
 __version__ = "0.1.0"
 
-__compiled__: Final = type(Connection.submit) is not FunctionType
+__compiled__: Final = type(parse_debug_data) is not FunctionType
 """Whether the engine that was imported is compiled, or plain Python; both do the same."""
 
 __all__ = [
