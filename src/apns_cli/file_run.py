@@ -100,12 +100,13 @@ class FileRun:
 
     def __init__(
         self,
+        client: Client,
         input_file: InputFile,
         line_format: LineFormat,
         maker: NotificationMaker,
+        *,
         results: ResultsFile,
         earlier: Earlier,
-        *,
         show_tokens: bool = False,
         sync: bool = False,
     ) -> None:
@@ -116,6 +117,7 @@ class FileRun:
         """Why it ended before the input did; None if it did not."""
         self.gave_up = False
         """Whether that is because nothing got through."""
+        self._client = client
         self._input = input_file
         self._format = line_format
         self._maker = maker
@@ -123,7 +125,6 @@ class FileRun:
         self._earlier = earlier
         self._show_tokens = show_tokens
         self._sync = sync
-        self._client: Client | None = None
         self._closing: list[asyncio.Task[None]] = []
         self._under_way: dict[Notification, int] = {}
         """Notification -> its line, of those without an outcome."""
@@ -133,15 +134,14 @@ class FileRun:
         self._unflushed = 0
         self._turn_is_to_end = False
 
-    async def run(self, client: Client, bar: ProgressBar, lines: int | None) -> None:
+    async def run(self, bar: ProgressBar, lines: int | None) -> None:
         """Send, and return when each line has its record, or when no more of them are taken.
 
         ``lines``: how many there are, if that is known. What a regular file has was checked by
         `verify`; of a stream that is done here. Raises `UnfitInput` and OSError, after the outcomes
         of what was sent.
         """
-        loop = asyncio.get_running_loop()
-        self._client = client
+        client, loop = self._client, asyncio.get_running_loop()
 
         def end_turn() -> None:
             self._turn_is_to_end = False
@@ -296,9 +296,8 @@ class FileRun:
         """Take no more lines, and wait so many seconds for what was taken."""
         if self.stopped is None or timeout == 0:
             self.stopped = self.stopped or why
-            if self._client is not None:
-                closing = self._client.aclose(timeout)
-                self._closing.append(asyncio.get_running_loop().create_task(closing))
+            closing = self._client.aclose(timeout)
+            self._closing.append(asyncio.get_running_loop().create_task(closing))
 
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)

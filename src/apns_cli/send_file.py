@@ -190,11 +190,12 @@ def send_file(
             else:
                 results, earlier = ResultsFile.create(results_path, overwrite=overwrite), Earlier()
         run = FileRun(
+            client,
             input_file,
             line_format(),
             maker,
-            results,
-            earlier,
+            results=results,
+            earlier=earlier,
             show_tokens=tokens_in_results,
             sync=fsync,
         )
@@ -279,7 +280,7 @@ def _run(run: FileRun, results: ResultsFile, client: Client, lines: int | None) 
             complaints_of_client("send-file"),
             ProgressBar("Sending", lines) as bar,
         ):
-            asyncio.run(run.run(client, bar, lines))
+            asyncio.run(run.run(bar, lines))
     except UnfitInput as error:
         return f"stopped: INPUT is not as it was: {error}"
     except OSError as error:

@@ -108,8 +108,9 @@ def test_nothing_is_claimed_of_what_a_client_had_taken_that_closed_by_a_bug(
     maker = NotificationMaker(Defaults(app="com.example.app", payload=b"{}"))
     results = ResultsFile.create(path, overwrite=False)
     with InputFile.open(tokens) as file, ProgressBar("Sending", 4) as bar:
-        run = FileRun(file, CsvLines(), maker, results, Earlier())
-        asyncio.run(run.run(cast("Client", Broken()), bar, 4))
+        client = cast("Client", Broken())
+        run = FileRun(client, file, CsvLines(), maker, results=results, earlier=Earlier())
+        asyncio.run(run.run(bar, 4))
     results.close()
     assert run.stopped == "the client met a bug and closed"
     records = list(map(json.loads, path.read_text().splitlines()))
