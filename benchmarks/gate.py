@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final, final
 
@@ -96,7 +97,7 @@ def main() -> None:
         update()
         return
     broken = False
-    for check in (*engine(), *adapters(), *instruction_count()):
+    for check in chain(engine(), adapters(), instruction_count()):
         print(check, flush=True)
         broken |= not check.holds
     sys.exit(broken)
