@@ -1,0 +1,264 @@
+"""Where our client may do other than that of h2: the written list, each with its rule.
+
+`fuzz.harnesses.differential` gives both the same frames. The first difference has to be one of
+these.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from apns_core.http2.errors import ErrorCode
+
+__all__ = ["EXPLANATIONS", "NO_STATUS", "Case", "Explanation", "Verdict"]
+
+
+class Verdict(NamedTuple):
+    """What a client makes of one frame."""
+
+    error: int | None = None
+    """The code of a connection error."""
+    resets: tuple[tuple[int, int], ...] = ()
+    """RST_STREAM that it sends: stream and code."""
+    acknowledgements: tuple[bytes, ...] = ()
+    """Its answers to SETTINGS and PING."""
+    ended: tuple[tuple[int, str, int, bytes], ...] = ()
+    """Streams that have ended: ``complete`` with status and body, or ``reset`` with a code."""
+    goaway: tuple[int, int] | None = None
+    """The last stream and code that the server said."""
+
+
+@dataclass
+class Case:
+    """One frame, what came before it, and what both clients made of it."""
+
+    kind: int
+    flags: int
+    stream_id: int
+    payload: bytes
+    stream_state: str
+    """``connection``, ``idle``, ``open`` or ``closed``, as our client has it."""
+    first: bool
+    """Whether the server has sent no frame before."""
+    goaway_before: bool
+    ours: Verdict = field(default_factory=Verdict)
+    theirs: Verdict = field(default_factory=Verdict)
+    text: str = ""
+    """What our error says."""
+    malformed: bool = False
+    """Whether our client has found a fault in the response."""
+    their_status: int | None = None
+    """What h2 has taken for the status of the stream."""
+
+    @property
+    def depends_on_itself(self) -> bool:
+        """Whether it is PRIORITY, or HEADERS with a priority, that names its own stream."""
+        padded = 1 if self.kind == _HEADERS and self.flags & 8 else 0
+        dependency = int.from_bytes(self.payload[padded : padded + 4]) & 0x7FFFFFFF
+        return (self.kind == _PRIORITY or bool(self.flags & 0x20)) and dependency == self.stream_id
+
+    @property
+    def stream_error(self) -> int | None:
+        """The code of our stream error, where h2 has another view."""
+        codes = [code for stream_id, code in self.ours.resets if stream_id == self.stream_id]
+        return codes[0] if codes and self.ours.error is None else None
+
+
+NO_STATUS: Final = -1
+"""What h2 has taken for a status is no number."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A rule by which we may, or must, do other than h2 does."""
+
+    name: str
+    rule: str
+    holds: Callable[[Case], bool]
+
+
+_CALM: Final = int(ErrorCode.ENHANCE_YOUR_CALM)
+_PROTOCOL: Final = int(ErrorCode.PROTOCOL_ERROR)
+_CLOSED: Final = int(ErrorCode.STREAM_CLOSED)
+_DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS = range(5)
+_PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = range(5, 10)
+
+
+def _we_say(*beginnings: str) -> Callable[[Case], bool]:
+    """Whether we end the connection with one of these errors, whatever h2 does."""
+    return lambda case: case.ours.error is not None and case.text.startswith(beginnings)
+
+
+def _repeats_a_setting(payload: bytes) -> bool:
+    identifiers = [payload[at : at + 2] for at in range(0, len(payload), 6)]
+    return len(set(identifiers)) < len(identifiers)
+
+
+EXPLANATIONS: Final[tuple[Explanation, ...]] = (
+    # Where we are stricter, or name the error better.
+    Explanation(
+        "a server must begin with SETTINGS",
+        "RFC 9113 §3.4: 'that MUST be the first frame the server sends'; h2 takes any",
+        _we_say("the server speaks no HTTP/2"),
+    ),
+    Explanation(
+        "a frame is too long by its head",
+        "RFC 9113 §4.2: FRAME_SIZE_ERROR; we do not wait for 16 MiB, h2 does",
+        _we_say("a frame of "),
+    ),
+    Explanation(
+        "an acknowledgement of nothing",
+        "RFC 9113 §6.5.3: an ACK answers SETTINGS, and there was one; h2 counts none",
+        _we_say("SETTINGS ACK without SETTINGS"),
+    ),
+    Explanation(
+        "the code of SETTINGS ACK with a payload",
+        "RFC 9113 §6.5: 'MUST be treated as a connection error of type FRAME_SIZE_ERROR'",
+        _we_say("SETTINGS ACK with a payload"),
+    ),
+    Explanation(
+        "the code of a broken field block",
+        "RFC 9113 §4.3: 'MUST be treated as a connection error of type COMPRESSION_ERROR'; h2 says "
+        "PROTOCOL_ERROR",
+        lambda case: (
+            case.ours.error == ErrorCode.COMPRESSION_ERROR and case.theirs.error == _PROTOCOL
+        ),
+    ),
+    Explanation(
+        "a frame on an idle stream",
+        "RFC 9113 §5.1, idle: 'MUST be treated as a connection error of type PROTOCOL_ERROR'; h2 "
+        "lets RST_STREAM and some others pass",
+        lambda case: case.ours.error == _PROTOCOL and " on an idle stream" in case.text,
+    ),
+    Explanation(
+        "GOAWAY that takes back what it said, or names a stream that no client opens",
+        "RFC 9113 §6.8: 'Endpoints MUST NOT increase the value'; §5.1.1: clients have odd ids",
+        _we_say("GOAWAY with a higher", "GOAWAY names stream"),
+    ),
+    Explanation(
+        "floods",
+        "RFC 9113 §10.5: ENHANCE_YOUR_CALM for what costs much and brings nothing; our "
+        "bounds are in `limits`, h2 has few",
+        lambda case: _CALM in {case.ours.error, case.stream_error},
+    ),
+    Explanation(
+        "a setting that is said twice, first illegally",
+        "RFC 9113 §6.5.3: 'The values in the SETTINGS frame MUST be processed in the order they "
+        "appear'; h2 sees the last of each",
+        lambda case: case.text.startswith("SETTINGS with ") and _repeats_a_setting(case.payload),
+    ),
+    Explanation(
+        "PUSH_PROMISE",
+        "RFC 9113 §6.6: PROTOCOL_ERROR where push is disabled; h2 looks at its form first, and "
+        "waits for its CONTINUATION",
+        _we_say("PUSH_PROMISE with push disabled"),
+    ),
+    Explanation(
+        "padding that does not leave room for what else is in HEADERS",
+        "RFC 9113 §6.2: 'Padding that exceeds the size remaining for the field block fragment MUST "
+        "be treated as a PROTOCOL_ERROR'; h2 forgets the priority",
+        _we_say("HEADERS with more padding than payload"),
+    ),
+    Explanation(
+        "a status that is no number",
+        "RFC 9110 §15: a three-digit integer, else malformed (RFC 9113 §8.3.2); h2 takes all",
+        lambda case: case.stream_error == _PROTOCOL and case.their_status == NO_STATUS,
+    ),
+    Explanation(
+        "101 Switching Protocols",
+        "RFC 9113 §8.6: 'HTTP/2 removes support for the 101 informational status code'",
+        lambda case: case.stream_error == _PROTOCOL and case.their_status == 101,
+    ),
+    Explanation(
+        "a body beyond what is kept",
+        "ours: `limits.MAX_BODY_SIZE`; the status decides, so the rest is declined with CANCEL",
+        lambda case: case.kind == _DATA and case.stream_error == ErrorCode.CANCEL,
+    ),
+    # Where we are kinder.
+    Explanation(
+        "reserved bits",
+        "RFC 9113 §4.1, §6.8, §6.9: 'MUST be ignored when receiving'; h2 reads them as part of the "
+        "number in WINDOW_UPDATE and GOAWAY",
+        lambda case: case.kind in {_WINDOW_UPDATE, _GOAWAY} and case.payload[:1] >= b"\x80",
+    ),
+    Explanation(
+        "a stream that depends on itself",
+        "RFC 9113 §5.3.2: the priority of RFC 7540 is deprecated, its rules with it; h2 keeps one",
+        lambda case: (
+            case.kind in {_PRIORITY, _HEADERS}
+            and case.ours.error is None
+            and case.theirs.error == _PROTOCOL
+            and case.depends_on_itself
+        ),
+    ),
+    Explanation(
+        "settings of extensions",
+        "RFC 9113 §6.5.2: 'An endpoint that receives a SETTINGS frame with any unknown or "
+        "unsupported identifier MUST ignore that setting'; h2 knows that of RFC 8441",
+        lambda case: (
+            case.kind == _SETTINGS and case.ours.error is None and b"\x00\x08" in case.payload
+        ),
+    ),
+    Explanation(
+        "WINDOW_UPDATE on a closed stream",
+        "RFC 9113 §5.1, closed: it may come late; of what increment is nobody's concern any more",
+        lambda case: (
+            case.kind == _WINDOW_UPDATE and case.stream_state == "closed" and case.ours == Verdict()
+        ),
+    ),
+    Explanation(
+        "a stream's window that is credited wrongly",
+        "RFC 9113 §6.9, §6.9.1: a stream error where it is on a stream; h2 ends the connection",
+        lambda case: (
+            case.kind == _WINDOW_UPDATE
+            and case.stream_error in {_PROTOCOL, ErrorCode.FLOW_CONTROL_ERROR}
+        ),
+    ),
+    Explanation(
+        "a malformed response is one stream's affair",
+        "RFC 9113 §8.1.1: a stream error of type PROTOCOL_ERROR; h2 ends the connection",
+        lambda case: case.stream_error == _PROTOCOL and case.theirs.error is not None,
+    ),
+    Explanation(
+        "a malformed response with a status",
+        "RFC 9113 §8.1.1 again: the stream has ended, so there is nothing to reset; its status "
+        "decides and the fault is noted",
+        lambda case: (
+            case.malformed
+            and case.theirs.error == _PROTOCOL
+            and [end[:2] for end in case.ours.ended] == [(case.stream_id, "complete")]
+        ),
+    ),
+    Explanation(
+        "after GOAWAY",
+        "RFC 9113 §6.8: streams up to the last one go on; to h2 the connection is closed",
+        lambda case: case.goaway_before and case.theirs.error is not None,
+    ),
+    Explanation(
+        "GOAWAY below a stream that has its status",
+        "RFC 9113 §6.8 says that the server has not acted on it, and §8.1 that it has: the status "
+        "decides; h2 ends no stream by GOAWAY",
+        lambda case: (
+            case.kind == _GOAWAY
+            and all(how == "complete" for _, how, _, _ in case.ours.ended)
+            and case.ours._replace(ended=()) == case.theirs
+        ),
+    ),
+    Explanation(
+        "extensions",
+        "RFC 9113 §5.5: 'Implementations MUST ignore unknown or unsupported values'; h2 knows "
+        "ALTSVC and minds its form",
+        lambda case: case.kind > _CONTINUATION and case.ours == Verdict(),
+    ),
+    Explanation(
+        "late frames on a closed stream",
+        "RFC 9113 §5.1, closed: to be ignored, or an error of type STREAM_CLOSED; we answer once "
+        "and with a stream error, h2 every time or with the end of the connection",
+        lambda case: (
+            case.stream_state == "closed"
+            and case.kind in {_DATA, _HEADERS, _CONTINUATION}
+            and (case.ours.error, case.ours.ended) == (None, ())
+            and case.theirs.error in {None, _CLOSED, _PROTOCOL}
+        ),
+    ),
+)

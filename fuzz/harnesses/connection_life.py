@@ -1,0 +1,238 @@
+"""Any order of what callers, the clock and a server do to one `Connection`.
+
+An input is a script of operations, after the manner of quinn's fuzz target ``streams.rs``. A
+`ScriptedServer` reads what the connection writes, and outcomes are judged by its book.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from apns_core.accounting import ConnectionState
+from apns_core.connection import Connection
+from apns_core.connection_config import ConnectionConfig
+from apns_core.connection_events import ConnectionClosed, Event
+from apns_core.outcomes import Accepted, Rejected, Unknown, Unprocessed
+from apns_core.requests.notification import Notification
+from apns_core.requests.route import Route
+from apns_core.tickets import DONE, IN_FLIGHT, QUEUED, Ticket
+from apns_core.trust.provider_token import ProviderToken
+from fuzz.decisions import Decisions
+from fuzz.scripted_server import ScriptedServer
+
+__all__ = ["MAX_LENGTH", "check", "seeds"]
+
+MAX_LENGTH: Final = 512
+
+_NOW: Final = 1_000.0
+_DEVICE: Final = "0123456789abcdef" * 4
+_ROUTE: Final = Route("com.example.app")
+_PAYLOADS: Final = (b"{}", b"x" * 300, b"x" * 4_096)
+_CONFIG: Final = ConnectionConfig(max_streams=30)
+_PULLS: Final = (65_536, 1, 100, 1_000, 10_000)
+_PAUSES: Final = (0.0, 0.01, 1.0, 9.0, 16.0, 31.0, 3_601.0)
+_OUTCOMES: Final = (Accepted, Rejected, Unprocessed, Unknown)
+_MOST_TICKETS: Final = 200
+_LARGEST_REQUEST: Final = 4_096 + 1_024
+"""Payload, field block and heads of a request, generously."""
+
+
+class _Life:
+    """One script and all that is known about it."""
+
+    def __init__(self, script: Decisions) -> None:
+        self.script = script
+        self.now = _NOW
+        self.token = script.flag()
+        self.connection: Connection[int] = Connection(
+            b"api.push.apple.com", now=_NOW, token_authentication=self.token, config=_CONFIG
+        )
+        self.tickets: list[Ticket[int]] = []
+        self.cancelled: set[int] = set()
+        self.outcomes: dict[int, Event[int]] = {}
+        self.stream_of: dict[int, int] = {}
+        """Tag -> the stream that carried it."""
+        self.server = ScriptedServer(script)
+        self.closed = 0
+
+    # Callers.
+
+    def submit(self) -> None:
+        if self.connection.state in _ENDING or len(self.tickets) >= _MOST_TICKETS:
+            return
+        count, payload = 1 + self.script.byte() % 8, self.script.pick(_PAYLOADS)
+        for _ in range(count):
+            notification = Notification(_ROUTE, _DEVICE, payload)
+            ticket = self.connection.submit(notification, len(self.tickets), self.now)
+            self.tickets.append(ticket)
+
+    def cancel(self) -> None:
+        if self.tickets:
+            ticket = self.tickets[self.script.byte() % len(self.tickets)]
+            if ticket.place in {QUEUED, IN_FLIGHT}:
+                self.cancelled.add(ticket.tag)
+            self.connection.cancel(ticket, self.now)
+
+    def set_token(self) -> None:
+        if self.token:
+            number = self.script.byte() % 4
+            token = ProviderToken(f"header.claims.{number}", self.now, number)
+            self.connection.set_provider_token(token)
+
+    def pull(self) -> None:
+        max_bytes = self.script.pick(_PULLS)
+        before = self.connection._http.output_size  # noqa: SLF001 - it may be above the bound already
+        output = self.connection.data_to_send(max_bytes)
+        assert len(output) <= max(before, max_bytes) + _LARGEST_REQUEST
+        for ticket in self.tickets:
+            if ticket.place == IN_FLIGHT:
+                self.stream_of.setdefault(ticket.tag, ticket.stream_id)
+        self.server.read(output)
+
+    def retire(self) -> None:
+        self.connection.retire(self.now)
+
+    def close(self) -> None:
+        self.connection.close(self.now)
+
+    # The clock.
+
+    def wait(self) -> None:
+        """Let time pass as an adapter does: one timer, set to `poll_timeout`."""
+        end = self.now + self.script.pick(_PAUSES)
+        spins = 0
+        while (due := self.connection.poll_timeout()) is not None and due <= end:
+            spins = spins + 1 if due <= self.now else 0
+            assert spins <= _MOST_SPINS, "a timer that is due, and due again"
+            self.now = max(self.now, due)
+            self.connection.handle_timeout(self.now)
+            self.look()
+        self.now = end
+
+    def early_timeout(self) -> None:
+        self.connection.handle_timeout(self.now)
+
+    # The server.
+
+    def read(self) -> None:
+        """Let the connection read what the server says."""
+        self.connection.receive_data(self.script.pick(_SAYINGS)(self.server), self.now)
+
+    def end_of_file(self) -> None:
+        self.connection.receive_eof(self.now)
+
+    # What always holds.
+
+    def look(self) -> None:
+        connection = self.connection
+        places = [ticket.place for ticket in self.tickets]
+        for event in connection.events():
+            assert not self.closed, "an event after the end"
+            if isinstance(event, ConnectionClosed):
+                self.closed += 1
+            elif isinstance(event, _OUTCOMES):
+                assert event.tag not in self.outcomes, "a second outcome"
+                assert event.tag not in self.cancelled, "an outcome of what was cancelled"
+                self.outcomes[event.tag] = event
+                self.judge(event)
+        places = [ticket.place for ticket in self.tickets]
+        assert connection.in_flight == places.count(IN_FLIGHT)
+        assert places.count(DONE) == len(self.outcomes) + len(self.cancelled)
+        assert 0 <= connection.capacity <= connection.limit <= _CONFIG.max_streams
+        assert (connection.state is ConnectionState.CLOSED) == bool(self.closed)
+        due = connection.poll_timeout()
+        assert (due is not None) or not (connection.in_flight or places.count(QUEUED))
+
+    def judge(
+        self, outcome: Accepted[int] | Rejected[int] | Unprocessed[int] | Unknown[int]
+    ) -> None:
+        """Hold an outcome to what was sent and said."""
+        stream_id = self.stream_of.get(outcome.tag, 0)
+        server = self.server
+        if isinstance(outcome, Unknown):
+            assert stream_id in server.whole, "unknown, though the request was never sent whole"
+        elif isinstance(outcome, Unprocessed):
+            assert server.is_proved_unprocessed(stream_id), "called unprocessed without proof"
+        else:
+            assert server.hostile or stream_id in server.answered, "an answer from nowhere"
+
+    def finish(self) -> None:
+        """End of file: everything has its outcome now."""
+        self.pull()
+        self.look()
+        self.connection.receive_eof(self.now)
+        self.look()
+        assert self.closed == 1
+        assert sorted([*self.outcomes, *self.cancelled]) == list(range(len(self.tickets)))
+        self.server.read(self.connection.data_to_send())
+        assert not self.connection.data_to_send()
+        assert self.connection.poll_timeout() is None
+
+
+_ENDING: Final = (ConnectionState.DRAINING, ConnectionState.CLOSED)
+_MOST_SPINS: Final = 3
+
+_SAYINGS: Final = (
+    ScriptedServer.settings,
+    ScriptedServer.acknowledge,
+    ScriptedServer.accept,
+    ScriptedServer.reject,
+    ScriptedServer.reset,
+    ScriptedServer.credit,
+    ScriptedServer.ping,
+    ScriptedServer.go_away,
+    ScriptedServer.anything,
+)
+
+_OPERATIONS: Final[tuple[Callable[[_Life], None], ...]] = (
+    _Life.submit,
+    _Life.pull,
+    _Life.read,
+    _Life.wait,
+    _Life.cancel,
+    _Life.set_token,
+    _Life.early_timeout,
+    _Life.retire,
+    _Life.end_of_file,
+    _Life.close,
+)
+"""In the order of how often they should come; a fuzzer's octets are small ones first."""
+
+
+def check(data: bytes) -> None:
+    """Live one life."""
+    script = Decisions(data)
+    life = _Life(script)
+    while script.left:
+        script.pick(_OPERATIONS)(life)
+        life.look()
+    life.finish()
+
+
+# ── what to begin with ──
+
+
+def seeds() -> Iterator[bytes]:
+    """Yield an ordinary life, and one with each operation put in everywhere."""
+    submit, pull, read, set_token = 0, 1, 2, 5
+    settings, acknowledge, accept = range(3)
+    for token in (0, 1):
+        ordinary = [
+            bytes((token,)),
+            bytes((set_token, 1)) if token else b"",
+            bytes((submit, 3, 0)),
+            bytes((pull, 0)),
+            bytes((read, settings, 1, 20)),
+            bytes((read, acknowledge)),
+            bytes((pull, 0)),
+            bytes((read, accept, 0)),
+            bytes((submit, 7, 2)),
+            bytes((pull, 0)),
+            bytes((read, accept, 1)),
+            bytes((read, accept, 0)),
+        ]
+        yield b"".join(ordinary)
+        extras = [bytes((operation, 3, 1, 0, 5)) for operation in range(len(_OPERATIONS))]
+        extras += [bytes((read, saying, 2, 1, 0, 5)) for saying in range(len(_SAYINGS))]
+        for extra in extras:
+            for at in range(4, len(ordinary), 2):
+                yield b"".join((*ordinary[:at], extra, *ordinary[at:]))

@@ -1,0 +1,357 @@
+"""Any order of what callers, an adapter, the clock and servers do to one `Sender`.
+
+An input is a script of operations. Commands wait until an operation obeys one, well or badly; each
+connection has a `ScriptedServer`, and outcomes are judged by the books of all of them.
+"""
+
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Final
+
+from apns_core.commands import Command, Connect, ConnectionId, Disconnect, SignToken
+from apns_core.endpoints import Endpoint
+from apns_core.outcomes import Outcome, Unknown, Unprocessed
+from apns_core.requests.notification import Notification
+from apns_core.requests.route import Route
+from apns_core.retries import OnUnknown
+from apns_core.sender import Sender, SenderConfig
+from apns_core.tickets import DONE, IN_FLIGHT, QUEUED, Ticket
+from fuzz.decisions import Decisions
+from fuzz.scripted_server import ScriptedServer
+
+__all__ = ["MAX_LENGTH", "check", "seeds"]
+
+MAX_LENGTH: Final = 512
+
+_NOW: Final = 1_000.0
+_UNIX_TIME: Final = 1_800_000_000.0
+_ENDPOINT: Final = Endpoint("apns.test")
+_DEVICE: Final = "0123456789abcdef" * 4
+_ROUTE: Final = Route("com.example.app")
+_PAYLOADS: Final = (b"{}", b"x" * 300, b"x" * 4_096)
+_CONFIGS: Final = tuple(
+    SenderConfig(max_queued=queued, max_connections=connections, on_unknown=on_unknown)
+    for queued in (20, 3)
+    for connections in (3, 1)
+    for on_unknown in OnUnknown
+)
+_PULLS: Final = (65_536, 1, 100, 1_000, 10_000)
+_PAUSES: Final = (0.0, 0.01, 0.6, 1.0, 3.1, 9.0, 16.0, 31.0, 601.0, 1_201.0, 2_401.0)
+_MOST_TICKETS: Final = 150
+_MOST_SPINS: Final = 10
+"""`handle_timeout` at one instant: one clock may set another, for each of the connections."""
+
+
+class _Life:
+    """One script and all that is known about it."""
+
+    def __init__(self, script: Decisions) -> None:
+        self.script = script
+        self.now = _NOW
+        choices = script.byte()
+        self.token = bool(choices & 1)
+        self.config = _CONFIGS[(choices >> 1) % len(_CONFIGS)]
+        self.sender: Sender[int] = Sender(
+            _ENDPOINT,
+            rng=Random(0),  # noqa: S311 - a run can be replayed
+            now=_NOW,
+            unix_time=_UNIX_TIME,
+            token_authentication=self.token,
+            config=self.config,
+        )
+        self.tickets: list[Ticket[int]] = []
+        self.cancelled: set[int] = set()
+        self.outcomes: dict[int, Outcome[int]] = {}
+        self.commands: list[Command] = []
+        self.connecting: set[ConnectionId] = set()
+        self.servers: dict[ConnectionId, ScriptedServer] = {}
+        """Of the connections that stand."""
+        self.attempts: dict[int, list[tuple[ScriptedServer, int]]] = {}
+        """Tag -> the streams that have carried it."""
+        self.connected_at = -1e9
+        self.signing = False
+        self.signed = 0
+        self.ended = False
+        """Whether `close` or `abort` was called."""
+
+    # Callers.
+
+    def submit(self) -> None:
+        count, payload = 1 + self.script.byte() % 8, self.script.pick(_PAYLOADS)
+        for _ in range(count):
+            if self.ended or not self.sender.room or len(self.tickets) >= _MOST_TICKETS:
+                return
+            notification = Notification(_ROUTE, _DEVICE, payload, expiration=self.expiration())
+            tag = len(self.tickets)
+            self.tickets.append(self.sender.submit(notification, tag, self.now))
+
+    def expiration(self) -> int | None:
+        """Choose one that is near, so that a retry may come too late."""
+        choice = self.script.byte() % 4
+        return None if choice == 0 else 0 if choice == 1 else int(_UNIX_TIME) + 10 * choice
+
+    def cancel(self) -> None:
+        if self.tickets:
+            ticket = self.tickets[self.script.byte() % len(self.tickets)]
+            if ticket.place in {QUEUED, IN_FLIGHT}:
+                self.cancelled.add(ticket.tag)
+            self.sender.cancel(ticket, self.now)
+
+    def withdraw(self) -> None:
+        if self.tickets:
+            ticket = self.tickets[self.script.byte() % len(self.tickets)]
+            if ticket.place == QUEUED:
+                self.cancelled.add(ticket.tag)
+            self.sender.withdraw(ticket.tag, self.now)
+
+    def replace_key(self) -> None:
+        self.sender.replace_token_key(self.now)
+
+    def close(self) -> None:
+        self.ended = True
+        pause = self.script.byte()
+        self.sender.close(self.now, deadline=self.now + pause if pause else None)
+
+    def abort(self) -> None:
+        self.ended = True
+        self.sender.abort(self.now)
+
+    # The adapter.
+
+    def obey(self) -> None:
+        """Obey the oldest command, as well as the next decision says."""
+        if not self.commands:
+            return
+        command = self.commands.pop(0)
+        well = self.script.byte() & 3 != 3
+        match command:
+            case Connect(connection_id):
+                self.connecting.add(connection_id)
+                if well:
+                    self.connect(connection_id)
+            case Disconnect(connection_id):
+                if connection_id in self.servers:
+                    self.lose(connection_id)
+                elif connection_id in self.connecting:
+                    self.settle_connecting(connection_id, well=not well)
+            case SignToken():
+                self.signing = False
+                if well:
+                    self.signed += 1
+                    self.sender.token_signed(f"header.claims.{self.signed}", self.now)
+                else:
+                    self.sender.signing_failed(self.now)
+
+    def settle_one(self) -> None:
+        """Let one that is being made stand, or fail."""
+        if self.connecting:
+            self.settle_connecting(min(self.connecting), well=self.script.flag())
+
+    def settle_connecting(self, connection_id: ConnectionId, *, well: bool) -> None:
+        if well:
+            self.connect(connection_id)
+        else:
+            self.connecting.discard(connection_id)
+            self.sender.connect_failed(connection_id, self.now)
+
+    def connect(self, connection_id: ConnectionId) -> None:
+        self.connecting.discard(connection_id)
+        self.servers[connection_id] = ScriptedServer(self.script)
+        self.sender.connected(connection_id, self.now)
+
+    def pull(self) -> None:
+        connection_id = self.any_connection()
+        if connection_id is not None:
+            self.pull_from(connection_id, self.script.pick(_PULLS))
+
+    def pull_from(self, connection_id: ConnectionId, max_bytes: int) -> None:
+        server = self.servers[connection_id]
+        known = len(server.opened)
+        before = {id(ticket): ticket.attempts for ticket in self.tickets}
+        output = self.sender.data_to_send(connection_id, max_bytes)
+        server.read(output)
+        carried = 0
+        for ticket in self.tickets:
+            if ticket.place == IN_FLIGHT and ticket.attempts > before[id(ticket)]:
+                self.attempts.setdefault(ticket.tag, []).append((server, ticket.stream_id))
+                carried += 1
+        assert carried == len(server.opened) - known
+
+    def read(self) -> None:
+        """Let a connection read what its server says."""
+        connection_id = self.any_connection()
+        if connection_id is not None:
+            octets = self.script.pick(_SAYINGS)(self.servers[connection_id])
+            self.sender.receive_data(connection_id, octets, self.now)
+
+    def end_of_file(self) -> None:
+        connection_id = self.any_connection()
+        if connection_id is not None:
+            self.lose(connection_id)
+
+    def lose(self, connection_id: ConnectionId) -> None:
+        del self.servers[connection_id]
+        self.sender.receive_eof(connection_id, self.now)
+
+    def any_connection(self) -> ConnectionId | None:
+        ids = sorted(self.servers)
+        return ids[self.script.byte() % len(ids)] if ids else None
+
+    # The clock.
+
+    def wait(self) -> None:
+        """Let time pass as an adapter does: one timer, set to `poll_timeout`."""
+        end = self.now + self.script.pick(_PAUSES)
+        spins = 0
+        while (due := self.sender.poll_timeout()) is not None and due <= end:
+            spins = spins + 1 if due <= self.now else 0
+            assert spins <= _MOST_SPINS, "a timer that is due, and due again"
+            self.now = max(self.now, due)
+            self.sender.handle_timeout(self.now)
+            self.look()
+            for connection_id in list(self.servers):
+                self.pull_from(connection_id, 65_536)
+            self.look()
+        self.now = end
+
+    # What always holds.
+
+    def look(self) -> None:
+        sender = self.sender
+        for outcome in sender.outcomes():
+            assert outcome.tag not in self.outcomes, "a second outcome"
+            assert outcome.tag not in self.cancelled, "an outcome of what was cancelled"
+            self.outcomes[outcome.tag] = outcome
+            self.judge(outcome)
+        for command in sender.commands():
+            self.take(command)
+        places = [ticket.place for ticket in self.tickets]
+        assert sender.queued == places.count(QUEUED)
+        assert sender.in_flight == places.count(IN_FLIGHT)
+        assert places.count(DONE) == len(self.outcomes) + len(self.cancelled)
+        assert 0 <= sender.room <= self.config.max_queued
+        unfinished = sender.queued + sender.in_flight
+        assert sender.poll_timeout() is not None or not unfinished
+        assert not sender.closed or not (unfinished or self.servers or self.connecting)
+
+    def take(self, command: Command) -> None:
+        match command:
+            case Connect(connection_id):
+                assert connection_id not in self.servers
+                assert self.now - self.connected_at >= self.config.connect_floor - 1e-6
+                assert sender_wants_one(self)
+                self.connected_at = self.now
+            case SignToken():
+                assert self.token
+                assert not self.signing, "two signings at once"
+                self.signing = True
+            case Disconnect():
+                pass
+        self.commands.append(command)
+
+    def judge(self, outcome: Outcome[int]) -> None:
+        """Hold an outcome to what the books of all servers say."""
+        attempts = self.attempts.get(outcome.tag, [])
+        proved = [server.is_proved_unprocessed(stream_id) for server, stream_id in attempts]
+        if isinstance(outcome, Unprocessed):
+            assert all(proved), "called unprocessed without proof"
+        elif isinstance(outcome, Unknown):
+            assert any(stream_id in server.whole for server, stream_id in attempts)
+        else:
+            assert any(
+                server.hostile or stream_id in server.answered for server, stream_id in attempts
+            )
+
+    def finish(self) -> None:
+        """Abort and lose all connections: everything has its outcome now, and it is closed."""
+        self.abort()
+        self.look()
+        for connection_id in list(self.servers):
+            self.pull_from(connection_id, 65_536)
+            self.lose(connection_id)
+        self.look()
+        for command in self.commands:
+            if isinstance(command, Connect):
+                self.connecting.add(command.connection_id)
+        for connection_id in list(self.connecting):
+            self.settle_connecting(connection_id, well=False)
+        self.look()
+        assert sorted([*self.outcomes, *self.cancelled]) == list(range(len(self.tickets)))
+        assert self.sender.closed
+        assert self.sender.poll_timeout() is None
+
+
+def sender_wants_one(life: _Life) -> bool:
+    """Whether a connection may be asked for: something is queued."""
+    return any(ticket.place == QUEUED for ticket in life.tickets)
+
+
+_SAYINGS: Final = (
+    ScriptedServer.settings,
+    ScriptedServer.acknowledge,
+    ScriptedServer.accept,
+    ScriptedServer.reject,
+    ScriptedServer.reset,
+    ScriptedServer.credit,
+    ScriptedServer.ping,
+    ScriptedServer.go_away,
+    ScriptedServer.anything,
+)
+
+_OPERATIONS: Final[tuple[Callable[[_Life], None], ...]] = (
+    _Life.submit,
+    _Life.obey,
+    _Life.pull,
+    _Life.read,
+    _Life.wait,
+    _Life.cancel,
+    _Life.end_of_file,
+    _Life.settle_one,
+    _Life.withdraw,
+    _Life.replace_key,
+    _Life.close,
+    _Life.abort,
+)
+
+
+def check(data: bytes) -> None:
+    """Live one life."""
+    script = Decisions(data)
+    life = _Life(script)
+    while script.left:
+        script.pick(_OPERATIONS)(life)
+        life.look()
+    life.finish()
+
+
+# ── what to begin with ──
+
+
+def seeds() -> Iterator[bytes]:
+    """Yield an ordinary life under each configuration, and with each operation put in."""
+    submit, obey, pull, read, wait = range(5)
+    settings, acknowledge, accept, reject = range(4)
+    ordinary = [
+        bytes((submit, 3, 0, 0, 0, 0, 0)),
+        bytes((pull, 0, 0)),
+        bytes((read, 0, settings, 1, 20)),
+        bytes((read, 0, acknowledge)),
+        bytes((pull, 0, 0)),
+        bytes((read, 0, accept, 0)),
+        bytes((submit, 7, 2) + (0,) * 8),
+        bytes((pull, 0, 0)),
+        bytes((read, 0, accept, 1)),
+        bytes((read, 0, reject, 0, 4, 7, 1)),
+        bytes((wait, 2)),
+    ]
+    connect = bytes((obey, 0))
+    sign_and_connect = connect * 2
+    for configuration in range(2 * len(_CONFIGS)):
+        begin = sign_and_connect if configuration & 1 else connect
+        yield b"".join((bytes((configuration,)), ordinary[0], begin, *ordinary[1:]))
+    ordinary.insert(1, sign_and_connect)
+    extras = [bytes((operation, 3, 1, 0, 5)) for operation in range(len(_OPERATIONS))]
+    extras += [bytes((read, 0, saying, 2, 1, 0, 5)) for saying in range(len(_SAYINGS))]
+    for extra in extras:
+        for at in range(1, len(ordinary), 2):
+            yield b"".join((b"\x01", *ordinary[:at], extra, *ordinary[at:]))

@@ -1,0 +1,436 @@
+"""What a server sends, in every state of a connection: it may be anything, cut anywhere.
+
+An input is an octet that chooses the state, and the server's octets. Held: nothing is raised; what
+is kept has a bound; the same comes of it however it is cut; the client's own output is well-formed;
+and each notification in flight has one outcome at the end of file at the latest.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from functools import partial
+from random import Random
+from typing import Any, Final
+from zlib import crc32
+
+from apns_core.accounting import ConnectionState
+from apns_core.connection import Connection
+from apns_core.connection_config import ConnectionConfig
+from apns_core.connection_events import ConnectionClosed, Event
+from apns_core.http2 import limits
+from apns_core.outcomes import Accepted, Rejected, Unknown, Unprocessed
+from apns_core.requests.notification import Notification
+from apns_core.requests.route import Route
+from apns_core.tickets import Ticket
+from apns_core.trust.provider_token import ProviderToken
+from fuzz.frame_mutator import HEAD_SIZE, Mutate, frame, mutate_frames, split_frames
+
+__all__ = ["MAX_LENGTH", "check", "mutate", "seeds"]
+
+MAX_LENGTH: Final = 4_096
+
+NOW: Final = 1_000.0
+_TOKEN: Final = ProviderToken("header.claims.signature", NOW)
+_NEXT_TOKEN: Final = ProviderToken("header.claims.another", NOW, 1)
+_DEVICE: Final = "0123456789abcdef" * 4
+_ROUTE: Final = Route("com.example.app")
+SHORT: Final = Notification(_ROUTE, _DEVICE, b'{"aps":{"alert":"hi"}}')
+LONG: Final = Notification(_ROUTE, _DEVICE, b"x" * 4_096, collapse_id="long")
+
+# ── states to meet it in ──
+
+
+class Scene:
+    """A connection, its tickets, and the events of both before and after."""
+
+    def __init__(self, *, token: bool = True) -> None:
+        self.connection: Connection[int] = Connection(
+            b"api.push.apple.com",
+            now=NOW,
+            token_authentication=token,
+            config=ConnectionConfig(max_streams=50),
+        )
+        if token:
+            self.connection.set_provider_token(_TOKEN)
+        self.tickets: list[Ticket[int]] = []
+        self.cancelled: set[int] = set()
+        self.events: list[Event[int]] = []
+        self.output = b""
+
+    def submit(self, *notifications: Notification) -> None:
+        """Queue them, tagged from 0 on."""
+        for notification in notifications:
+            ticket = self.connection.submit(notification, len(self.tickets), NOW)
+            self.tickets.append(ticket)
+
+    def cancel(self, tag: int) -> None:
+        """Withdraw one that has no outcome yet."""
+        self.connection.cancel(self.tickets[tag], NOW)
+        self.cancelled.add(tag)
+
+    def receive(self, octets: bytes) -> None:
+        """Let it read, and drain nothing."""
+        self.connection.receive_data(octets, NOW)
+
+    def drain(self) -> None:
+        """Take all output and all events."""
+        while output := self.connection.data_to_send():
+            self.output += output
+        self.events += self.connection.events()
+
+
+def _fresh() -> Scene:
+    scene = Scene()
+    scene.submit(SHORT, LONG, SHORT)
+    scene.drain()
+    return scene
+
+
+def _nothing_submitted() -> Scene:
+    return Scene()
+
+
+def _greeted(*entries: tuple[int, int], token: bool = True) -> Scene:
+    scene = Scene(token=token)
+    scene.drain()
+    scene.receive(_settings(*entries) + _SETTINGS_ACK)
+    return scene
+
+
+def _authentication_pending() -> Scene:
+    scene = _greeted((3, 100))
+    scene.submit(SHORT, LONG, SHORT)
+    scene.drain()
+    return scene
+
+
+def _many_in_flight() -> Scene:
+    """Streams 1 to 13 are open, and two more wait for the limit of 7."""
+    scene = _greeted((3, 7), token=False)
+    scene.submit(*[SHORT, LONG, SHORT] * 3)
+    scene.drain()
+    return scene
+
+
+def _open_with_token() -> Scene:
+    """Stream 1 was accepted; 3 to 9 are open, of which 5 has a status and part of a body."""
+    scene = _greeted((3, 100))
+    scene.submit(SHORT)
+    scene.drain()
+    scene.receive(frame(1, 5, 1, b"\x88"))
+    scene.drain()
+    scene.submit(SHORT, SHORT, SHORT, LONG)
+    scene.drain()
+    scene.receive(frame(1, 4, 5, b"\x08\x03400") + frame(0, 0, 5, b'{"reason":'))
+    return scene
+
+
+def _held_back() -> Scene:
+    """Small windows: of stream 1 is sent half, of 5 ten octets, of 9 nothing."""
+    scene = _greeted((3, 100), (4, 2_048), token=False)
+    scene.submit(LONG, SHORT)
+    scene.drain()
+    scene.receive(_settings((4, 10)))
+    scene.submit(LONG, SHORT)
+    scene.drain()
+    scene.receive(_settings((4, 0)))
+    scene.submit(SHORT, LONG)
+    scene.drain()
+    return scene
+
+
+def _window_used_up() -> Scene:
+    """The connection's window is used up, in the middle of a body."""
+    scene = _greeted((3, 100), token=False)
+    scene.submit(*[LONG] * 20)
+    scene.drain()
+    return scene
+
+
+def _cancelled() -> Scene:
+    """Streams 1 and 5 were reset by us, with a PING under way."""
+    scene = _greeted((3, 100), token=False)
+    scene.submit(SHORT, SHORT, LONG, SHORT)
+    scene.drain()
+    scene.cancel(0)
+    scene.cancel(2)
+    scene.drain()
+    return scene
+
+
+def _going_away() -> Scene:
+    """A GOAWAY has come that lets streams up to 5 end."""
+    scene = _many_in_flight()
+    scene.receive(frame(7, 0, 0, bytes(3) + b"\x05" + bytes(4) + b'{"reason":"Shutdown"}'))
+    scene.drain()
+    return scene
+
+
+def _draining() -> Scene:
+    scene = _many_in_flight()
+    scene.connection.retire(NOW)
+    scene.drain()
+    return scene
+
+
+def _token_changed() -> Scene:
+    """A small HPACK table, a token in use and another to come."""
+    scene = _greeted((1, 256), (3, 100))
+    scene.submit(SHORT)
+    scene.drain()
+    scene.connection.set_provider_token(_NEXT_TOKEN)
+    scene.submit(SHORT, SHORT)
+    return scene
+
+
+def _within_a_block() -> Scene:
+    scene = _many_in_flight()
+    scene.receive(frame(1, 1, 3, b"\x88\x40"))
+    return scene
+
+
+def _settings(*entries: tuple[int, int]) -> bytes:
+    return frame(4, 0, 0, b"".join(key.to_bytes(2) + value.to_bytes(4) for key, value in entries))
+
+
+_SETTINGS_ACK: Final = frame(4, 1)
+
+STATES: Final[tuple[Callable[[], Scene], ...]] = (
+    _fresh,
+    _nothing_submitted,
+    partial(_greeted, (3, 0)),
+    _authentication_pending,
+    _many_in_flight,
+    _open_with_token,
+    _held_back,
+    _window_used_up,
+    _cancelled,
+    _going_away,
+    _draining,
+    _token_changed,
+    _within_a_block,
+)
+
+# ── what must hold ──
+
+
+def check(data: bytes) -> None:
+    """Feed one input in every way."""
+    if not data:
+        return
+    make = STATES[data[0] % len(STATES)]
+    octets = data[1:]
+    seed = crc32(data)
+    first: tuple[list[Any], bytes] | None = None
+    for chunks in _cuts(octets, seed):
+        scene = make()
+        before = len(scene.output)
+        for chunk in chunks:
+            scene.receive(chunk)
+            _check_bounds(scene)
+        drained_by_itself = _ended_without_error(scene)
+        scene.drain()
+        found = [normal(event) for event in scene.events], scene.output[before:]
+        if first is None:
+            first = found
+        _check_same(first, found, prefix=drained_by_itself)
+        _check_end(scene)
+    _check_with_drains(make(), octets, seed)
+
+
+def mutate(data: bytes, max_size: int, seed: int, plain: Mutate) -> bytes:
+    """Change the state or the frames."""
+    return mutate_frames(data, max_size, seed, lead=1, plain=plain)
+
+
+def _cuts(octets: bytes, seed: int) -> Iterator[Iterable[bytes]]:
+    yield [octets]
+    if len(octets) <= _EVERY_OCTET_BELOW:
+        yield (octets[at : at + 1] for at in range(len(octets)))
+    yield _cut_at_random(octets, seed)
+
+
+def _cut_at_random(octets: bytes, seed: int) -> Iterator[bytes]:
+    rng = Random(seed)  # noqa: S311 - from the input
+    position = 0
+    while position < len(octets):
+        size = rng.randint(1, rng.choice((2, 20, 200, 2_000)))
+        yield octets[position : position + size]
+        position += size
+
+
+# Octet by octet is the dearest way, and long inputs show nothing by it that short ones do not.
+_EVERY_OCTET_BELOW: Final = 400
+
+_LARGEST_REPLY: Final = HEAD_SIZE + 8
+_RESET: Final = HEAD_SIZE + 4
+
+
+def _check_bounds(scene: Scene) -> None:
+    """Hold what a connection keeps, with nothing drained, to what its limits allow."""
+    http = scene.connection._http  # noqa: SLF001
+    reader = http._reader  # noqa: SLF001
+    assert len(reader._partial) <= HEAD_SIZE + 16_384  # noqa: SLF001
+    assert sum(map(len, reader._block)) <= 2 * 16_384  # noqa: SLF001
+    opened = http.next_stream_id // 2
+    # Replies are counted; a stream is reset once and credited twice at most, the connection too;
+    # then there are what was there before, a PING and the GOAWAY.
+    bound = limits.MAX_UNSENT_REPLIES * _LARGEST_REPLY + opened * 3 * _RESET + 10 * _LARGEST_REPLY
+    assert http.output_size <= bound
+    assert sum(len(n) + len(v) + 32 for n, v in http._decoder.entries) <= 4_096  # noqa: SLF001
+    assert sum(len(n) + len(v) + 32 for n, v in http.encoder.entries) <= http.encoder.table_size
+    assert http.encoder.table_size <= 4_096
+    assert len(http._reset_ids) <= limits.MAX_RESET_MEMORY  # noqa: SLF001
+    assert 0 <= http.window <= 2**31 - 1
+    assert http.unreturned_credit <= 65_535
+    for ticket in scene.tickets:
+        assert len(ticket.body) <= 16_384
+        assert sum(len(n) + len(v) + 32 for n, v in ticket.fields) <= limits.MAX_HEADER_LIST
+    assert scene.connection.capacity >= 0
+    assert scene.connection.in_flight <= len(scene.tickets)
+
+
+def _ended_without_error(scene: Scene) -> bool:
+    connection = scene.connection
+    # raw_events clears; what it gives is put back.
+    events = connection.raw_events()
+    connection._events = events  # noqa: SLF001
+    return any(type(event) is ConnectionClosed and event.error is None for event in events)
+
+
+def _check_same(
+    first: tuple[list[Any], bytes], other: tuple[list[Any], bytes], *, prefix: bool
+) -> None:
+    assert other[0] == first[0], "the same octets, cut elsewhere, gave other events"
+    if prefix:
+        # Drained in the middle: cut there, the connection is closed and the rest not read. At once,
+        # frames behind it have had their answers before. Both end with GOAWAY.
+        parts, firsts = split_frames(other[1])[:-1], split_frames(first[1])[:-1]
+        assert parts == firsts[: len(parts)]
+    else:
+        assert other[1] == first[1], "the same octets, cut elsewhere, gave another output"
+
+
+def _check_end(scene: Scene) -> None:
+    """End of file: every notification has one outcome, and nothing follows."""
+    connection = scene.connection
+    connection.receive_eof(NOW)
+    scene.drain()
+    tags = [event.tag for event in scene.events if isinstance(event, OUTCOMES)]
+    assert sorted([*tags, *scene.cancelled]) == list(range(len(scene.tickets)))
+    assert connection.state is ConnectionState.CLOSED
+    assert isinstance(scene.events[-1], ConnectionClosed)
+    assert sum(isinstance(event, ConnectionClosed) for event in scene.events) == 1
+    assert (connection.in_flight, connection.capacity, connection.poll_timeout()) == (0, 0, None)
+    scene.receive(_settings())
+    assert not connection.events()
+    assert not connection.data_to_send()
+    check_output(scene.output)
+
+
+def _check_with_drains(scene: Scene, octets: bytes, seed: int) -> None:
+    """Cut at random again, with all output drained and more submitted between the pieces."""
+    for chunk in _cut_at_random(octets, seed + 1):
+        scene.receive(chunk)
+        _check_bounds(scene)
+        scene.drain()
+        if scene.connection.capacity and len(scene.tickets) < _MOST_TICKETS:
+            scene.submit(SHORT, LONG)
+            scene.drain()
+    _check_end(scene)
+
+
+_MOST_TICKETS: Final = 60
+
+
+def check_output(octets: bytes) -> None:
+    """Hold a client's whole output to the rules that need no knowledge of the server's."""
+    assert octets.startswith(_PREFACE)
+    opened: set[int] = set()
+    ended: set[int] = set()
+    reset: set[int] = set()
+    highest = -1
+    for part in split_frames(octets.removeprefix(_PREFACE)):
+        kind, flags, stream_id = part[3], part[4], int.from_bytes(part[5:9])
+        assert len(part) == HEAD_SIZE + int.from_bytes(part[:3])
+        assert kind in _KINDS_OF_A_CLIENT
+        if kind == 1:
+            assert stream_id % 2 == 1
+            assert stream_id > highest
+            highest = stream_id
+            opened.add(stream_id)
+        elif kind in {0, 3, 8, 9} and stream_id:
+            assert stream_id in opened
+        if kind == 0:
+            assert not {stream_id} & (ended | reset)
+        if kind == 3:
+            assert stream_id not in reset, "two RST_STREAM for one stream"
+            reset.add(stream_id)
+        if kind in {0, 1} and flags & 1:
+            ended.add(stream_id)
+        if kind == 8:
+            assert part[HEAD_SIZE:] != bytes(4)
+
+
+_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_KINDS_OF_A_CLIENT: Final = frozenset((0, 1, 3, 4, 6, 7, 8, 9))
+OUTCOMES: Final = (Accepted, Rejected, Unprocessed, Unknown)
+
+
+def normal(event: Event[int]) -> tuple[Any, ...]:
+    """Return all that an event says, comparable."""
+    names = [each.name for each in fields(event) if each.name != "notification"]
+    return (
+        type(event).__name__,
+        *(str(v) if isinstance(v := getattr(event, name), Exception) else v for name in names),
+    )
+
+
+# ── what to begin with ──
+
+
+def seeds() -> Iterator[bytes]:
+    """Yield every script in every state."""
+    for script in scripts():
+        for state in range(len(STATES)):
+            yield bytes((state,)) + script
+
+
+def scripts() -> Iterator[bytes]:
+    """Yield what servers send: the well-behaved, and the faults that are known by name."""
+    hello = _settings((3, 1_000), (4, 65_535), (6, 8_000)) + _SETTINGS_ACK
+    rejected = frame(1, 4, 3, b"\x08\x03400\x40\x07apns-id\x011")
+    body = b'{"reason":"BadDeviceToken"}'
+    yield hello
+    yield _settings() + frame(4, 1)
+    yield frame(1, 5, 1, b"\x88\x40\x07apns-id\x011") + frame(1, 5, 3, b"\x88\xbe")
+    yield rejected + frame(0, 1, 3, body)
+    yield rejected + frame(0, 8, 3, b"\x04" + body + bytes(4)) + frame(0, 1, 3)
+    yield rejected + frame(3, 0, 3, bytes(4))
+    yield (
+        frame(1, 4, 1, b"\x08\x03103") + frame(1, 4, 1, b"\x88") + frame(1, 5, 1, b"\x00\x01a\x01b")
+    )
+    yield frame(1, 1, 5, b"\x88\x40\x07apns") + frame(9, 0, 5) + frame(9, 4, 5, b"-id\x011")
+    yield frame(1, 0x2D, 5, b"\x02" + bytes(5) + b"\x88" + bytes(2))
+    yield frame(3, 0, 3, b"\x00\x00\x00\x07") + frame(3, 0, 3, b"\x00\x00\x00\x05")
+    yield _settings((3, 1)) + _settings((4, 0)) + _settings((1, 0)) + _settings((1, 4_096))
+    yield frame(8, 0, 0, b"\x00\x00\xff\xff") + frame(8, 0, 1, b"\x00\x00\x10\x00")
+    yield frame(8, 0, 3, bytes(4)) + frame(8, 0, 0, b"\x7f\xff\xff\xff")
+    yield frame(6, 0, 0, b"areyouon") + frame(6, 1, 0, (1).to_bytes(8))
+    yield frame(7, 0, 0, b"\x7f\xff\xff\xff" + bytes(4)) + frame(
+        7, 0, 0, bytes(3) + b"\x05" + bytes(4)
+    )
+    yield frame(7, 0, 0, bytes(8) + b'{"reason":"BadCertificateEnvironment"}') + frame(
+        7, 0, 0, bytes(8)
+    )
+    yield frame(5, 4, 1, b"\x00\x00\x00\x02\x88") + frame(2, 0, 1, bytes(5))
+    yield frame(0x0A, 0, 0, b"ALTSVC") + frame(0xFF, 0xFF, 0x7FFFFFFF, b"?")
+    yield frame(1, 4, 1, b"\x08\x03403") + frame(0, 1, 1, b'{"reason":"ExpiredProviderToken"}')
+    yield frame(1, 4, 1, b"\x08\x03500") + frame(0, 1, 1, b'{"reason":"InternalServerError"}')
+    yield frame(1, 4, 1, b"\x08\x03413") + frame(0, 0, 1, b"x" * 2_000) * 10
+    yield frame(0, 0, 1) * 12
+    yield frame(1, 5, 1, b"\x3f\xe1\x1f\x20\x88\x82")
+    yield frame(1, 5, 1, b"\x88\x0f\x0d\x83\xff\xff\xff")
+    yield b"HTTP/1.1 400 Bad Request\r\nserver: awselb/2.0\r\n\r\n"
+    yield b"\x15\x03\x03\x00\x02\x02\x28"
+    yield b"\x00\x40\x01\x00\x00\x00\x00\x00\x01"
+    yield frame(4, 0, 0, b"\x00\x05" + bytes(4))

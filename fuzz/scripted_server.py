@@ -1,0 +1,201 @@
+"""A server in a fuzzed script: it reads what a client writes, keeps a book, and answers as told.
+
+Its book is the judge of outcomes: what it was sent whole, what it has refused, and where its GOAWAY
+drew the line. It holds the client to windows, stream ids and the order of things while it reads.
+"""
+
+from typing import Final, final
+
+from fuzz.decisions import Decisions
+from fuzz.frame_mutator import HEAD_SIZE, frame, split_frames
+
+__all__ = ["ScriptedServer"]
+
+_REASONS: Final = (
+    b'{"reason":"BadDeviceToken"}',
+    b'{"reason":"ExpiredProviderToken"}',
+    b'{"reason":"InvalidProviderToken"}',
+    b'{"reason":"InternalServerError"}',
+    b'{"reason":"TooManyProviderTokenUpdates"}',
+    b'{"reason":"Unregistered","timestamp":1700000000000}',
+    b'{"reason":"Shutdown"}',
+    b"",
+)
+_GOAWAY_REASONS: Final = (b"", b'{"reason":"Shutdown"}', b'{"reason":"BadCertificate"}', b"\xff")
+_NO_LINE: Final = 2**31 - 1
+
+
+@final
+class ScriptedServer:
+    """One connection's other side. What it says are the octets that its methods return."""
+
+    def __init__(self, script: Decisions) -> None:
+        self._script = script
+        self.greeted = False
+        """Whether it has sent SETTINGS."""
+        self.hostile = False
+        """Whether it has sent octets of any kind: its book proves nothing from then on."""
+        self.opened: list[int] = []
+        self.whole: set[int] = set()
+        """Streams whose END_STREAM it was sent."""
+        self.answered: set[int] = set()
+        self.refused: set[int] = set()
+        self.line = _NO_LINE
+        """The lowest last-stream-id of its GOAWAYs."""
+        self._open: set[int] = set()
+        self._window = 65_535
+        self._initial_window = 65_535
+        self._windows: dict[int, int] = {}
+        self._said_goaway = False
+        self._pings: list[bytes] = []
+        self._settings_to_acknowledge = 0
+        self._preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+    def is_proved_unprocessed(self, stream_id: int) -> bool:
+        """Whether by its book it has not acted on a request, or nobody can tell by it."""
+        return (
+            self.hostile
+            or stream_id not in self.whole
+            or stream_id in self.refused
+            or stream_id > self.line
+        )
+
+    # ── reading ──
+
+    def read(self, octets: bytes) -> None:
+        """Take what the client has written, whole frames at a time."""
+        if self._preface and octets:
+            assert octets.startswith(self._preface)
+            octets, self._preface = octets.removeprefix(self._preface), b""
+        for part in split_frames(octets):
+            kind, flags, stream_id = part[3], part[4], int.from_bytes(part[5:9])
+            payload = part[HEAD_SIZE:]
+            assert len(payload) == int.from_bytes(part[:3])
+            if kind == 1:
+                self._open_stream(stream_id)
+            elif kind == 0:
+                self._take_body(stream_id, len(payload))
+            elif kind == 3:
+                self._open.discard(stream_id)
+            elif kind == 4 and not flags & 1:
+                self._settings_to_acknowledge += 1
+            elif kind == 6 and not flags & 1:
+                self._pings.append(payload)
+            if kind in {0, 1} and flags & 1:
+                self.whole.add(stream_id)
+
+    def _open_stream(self, stream_id: int) -> None:
+        assert self.greeted or self.hostile, "a request before the server's SETTINGS"
+        assert not self._said_goaway, "a request after GOAWAY"
+        assert stream_id == (self.opened[-1] + 2 if self.opened else 1)
+        self.opened.append(stream_id)
+        self._open.add(stream_id)
+        self._windows[stream_id] = 0
+
+    def _take_body(self, stream_id: int, octets: int) -> None:
+        assert stream_id in self._windows
+        assert stream_id not in self.whole
+        self._windows[stream_id] -= octets
+        self._window -= octets
+        if not self.hostile:
+            assert self._window >= 0, "DATA beyond the connection's window"
+            left = self._initial_window + self._windows[stream_id]
+            assert not octets or left >= 0, "DATA beyond the stream's window"
+
+    # ── what it says ──
+
+    def settings(self) -> bytes:
+        """Announce some settings."""
+        script = self._script
+        choice = script.byte()
+        entries = b""
+        if choice & 1:
+            entries += b"\x00\x03" + (script.byte() % 40).to_bytes(4)
+        if choice & 2:
+            self._initial_window = script.pick((0, 10, 100, 5_000, 65_535, 10**6))
+            entries += b"\x00\x04" + self._initial_window.to_bytes(4)
+        if choice & 4:
+            entries += b"\x00\x01" + script.pick((0, 100, 4_096)).to_bytes(4)
+        if choice & 8:
+            entries += b"\x00\x06" + script.pick((100, 400, 8_000)).to_bytes(4)
+        self.greeted = True
+        return frame(4, 0, 0, entries)
+
+    def acknowledge(self) -> bytes:
+        """Acknowledge the SETTINGS and PINGs that it has read."""
+        if not self.greeted:
+            return b""
+        octets = frame(4, 1) * self._settings_to_acknowledge
+        octets += b"".join(frame(6, 1, 0, payload) for payload in self._pings)
+        self._settings_to_acknowledge = 0
+        self._pings.clear()
+        return octets
+
+    def accept(self) -> bytes:
+        """Answer 200."""
+        stream_id = self._any_open()
+        if not stream_id:
+            return b""
+        self._open.discard(stream_id)
+        self.answered.add(stream_id)
+        return frame(1, 5, stream_id, b"\x88\x00\x07apns-id\x011")
+
+    def reject(self) -> bytes:
+        """Answer another status, perhaps without an end."""
+        stream_id = self._any_open()
+        if not stream_id:
+            return b""
+        self.answered.add(stream_id)
+        status = self._script.pick((b"400", b"403", b"410", b"429", b"500", b"503"))
+        body = self._script.pick(_REASONS)
+        octets = frame(1, 4, stream_id, b"\x08\x03" + status) + frame(0, 0, stream_id, body)
+        if self._script.flag():
+            self._open.discard(stream_id)
+            octets += frame(0, 1, stream_id)
+        return octets
+
+    def reset(self) -> bytes:
+        """Reset a stream."""
+        stream_id = self._any_open()
+        if not stream_id:
+            return b""
+        code = self._script.pick((7, 5, 0, 2, 8))
+        if code == 7:
+            self.refused.add(stream_id)
+        self._open.discard(stream_id)
+        return frame(3, 0, stream_id, code.to_bytes(4))
+
+    def go_away(self) -> bytes:
+        """Say GOAWAY, with a line that never rises."""
+        if not self.greeted:
+            return b""
+        choice = self._script.byte()
+        self.line = min(self.line, _NO_LINE if choice == 255 else 2 * choice + 1)
+        self._said_goaway = True
+        self._open -= {each for each in self._open if each > self.line}
+        return frame(7, 0, 0, self.line.to_bytes(4) + bytes(4) + self._script.pick(_GOAWAY_REASONS))
+
+    def credit(self) -> bytes:
+        """Open a window."""
+        if not self.greeted:
+            return b""
+        increment = 1 + self._script.number(2)
+        stream_id = self._any_open() if self._script.flag() else 0
+        if stream_id:
+            self._windows[stream_id] += increment
+        else:
+            self._window += increment
+        return frame(8, 0, stream_id, increment.to_bytes(4))
+
+    def ping(self) -> bytes:
+        """Ask for a sign of life."""
+        return frame(6, 0, 0, b"areyouon") if self.greeted else b""
+
+    def anything(self) -> bytes:
+        """Say what no server should."""
+        self.hostile = True
+        return self._script.some_octets()
+
+    def _any_open(self) -> int:
+        streams = sorted(self._open)
+        return streams[self._script.byte() % len(streams)] if streams else 0
