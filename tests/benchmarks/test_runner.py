@@ -52,7 +52,11 @@ def test_what_cannot_finish_is_reported(
     authority = Authority(tmp_path)
     bench = Bench(tmp_path, authority, time_limit=1.0, share=SHARE)
     sender = Sender("bad", "bad", "peer", ThisPython(), "bad")
-    monkeypatch.setattr("runner.prepare", lambda *_: [sys.executable, "-c", code])
+
+    def prepared(*_: object) -> list[str]:
+        return [sys.executable, "-c", code]
+
+    monkeypatch.setattr("runner.prepare", prepared)
     bench.prepare([sender], tmp_path)
     with nginx(tmp_path, authority) as server:
         bench.measure(sender, server, 1)
