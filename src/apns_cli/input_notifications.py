@@ -1,12 +1,12 @@
 """From what a line says, and what the options say of all lines, to a notification."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, cast, final
 
 from apns_cli.input_lines import Members
+from apns_cli.strict_json import decode_json
 from apns_core import InvalidField, Notification, PushType, Route
 
 __all__ = ["Defaults", "NotificationMaker"]
@@ -136,7 +136,7 @@ def _payload(value: object) -> bytes | Mapping[str, object]:
         raise InvalidField("payload", "is missing: neither the line nor an option has one")
     if isinstance(value, str):
         try:
-            document: object = json.loads(value)
+            document = decode_json(value)
             encoded = value.encode()
         except (ValueError, RecursionError):
             raise InvalidField("payload", "is no JSON") from None

@@ -8,6 +8,7 @@ from typing import BinaryIO, Final, TypeAlias, cast
 
 import click
 
+from apns_cli.strict_json import decode_json
 from apns_core.requests.channels import StoragePolicy
 
 __all__ = [
@@ -104,7 +105,7 @@ def json_document(
 
 def _object(data: bytes, ctx: click.Context, param: click.Parameter) -> dict[str, object]:
     try:
-        document: object = json.loads(data.decode())
+        document = decode_json(data.decode())
     except json.JSONDecodeError as error:
         # Where, and not what: a payload is nobody's business.
         place = f"line {error.lineno}, column {error.colno}"
@@ -130,7 +131,7 @@ def own_keys(
             continue
         key = key.removesuffix(":")
         try:
-            members[key] = json.loads(text)
+            members[key] = decode_json(text)
         except (ValueError, RecursionError):
             raise click.BadParameter(f"{key}: no JSON follows :=", ctx, param) from None
     return members or None

@@ -96,6 +96,7 @@ def test_one_route_of_each_kind_and_not_without_end(monkeypatch: pytest.MonkeyPa
         ({"device_token": "secret"}, "device_token: not 2 to 200"),
         ({"device_token": TOKEN, "payload": "{secret"}, "payload: is no JSON"),
         ({"device_token": TOKEN, "payload": "[1]"}, "payload: is no JSON object"),
+        ({"device_token": TOKEN, "payload": '{"a":-Infinity}'}, "payload: is no JSON"),
         ({"device_token": TOKEN, "payload": '{"a":"\ud800"}'}, "payload: is no JSON"),
         ({"device_token": TOKEN, "payload": [1]}, "payload: is no JSON object"),
         ({"device_token": TOKEN, "payload": {"a": float("nan")}}, "payload: no JSON can be made"),

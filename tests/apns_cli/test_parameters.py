@@ -86,9 +86,10 @@ def test_a_document_is_taken_as_it_stands() -> None:
         (b"\xff", "no JSON in UTF-8"),
         (b"[" * 100_000, "no JSON"),
         (b'{"secret": ' + b"9" * 5_000 + b"}", "no JSON"),
+        (b'{"secret": NaN}', "no JSON"),
         (b"", "no JSON"),
     ],
-    ids=["unfinished", "list", "latin", "deep", "long", "empty"],
+    ids=["unfinished", "list", "latin", "deep", "long", "not a number", "empty"],
 )
 def test_what_is_no_object_is_not_shown(text: bytes, problem: str) -> None:
     with pytest.raises(click.BadParameter, match=problem) as caught:
@@ -121,7 +122,7 @@ def test_keys_of_the_apps_own() -> None:
     assert own_keys(CONTEXT, PARAMETER, ()) is None
 
 
-@pytest.mark.parametrize("pair", ["a", "=1", ":=1", "a:=secret", "a:="])
+@pytest.mark.parametrize("pair", ["a", "=1", ":=1", "a:=secret", "a:=", "a:=Infinity"])
 def test_what_is_no_key_and_value(pair: str) -> None:
     with pytest.raises(click.BadParameter) as caught:
         own_keys(CONTEXT, PARAMETER, (pair,))
