@@ -85,11 +85,19 @@ def _check_notification(made: Notification) -> None:
     assert made.device_token.isascii()
     assert made.path == b"/3/device/" + made.device_token.encode()
     assert 0 < len(made.payload) <= made.route.payload_limit
-    assert isinstance(json.loads(made.payload.decode()), dict)
+    _check_json(made.payload)
     assert made.device_token not in repr(made) or len(made.device_token) < _TOO_SHORT_TO_TELL
 
 
 _TOO_SHORT_TO_TELL: Final = 10
+
+
+def _check_json(octets: bytes) -> None:
+    assert isinstance(json.loads(octets.decode(), parse_constant=_no_json), dict)
+
+
+def _no_json(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
 
 
 # ── options ──
@@ -115,6 +123,7 @@ def _json_object(octets: bytes) -> None:
 
 def _json_document(octets: bytes) -> None:
     assert json_document(_CONTEXT, _PARAMETER, BytesIO(octets)) == octets
+    _check_json(octets)
 
 
 def _own_keys(octets: bytes) -> None:
