@@ -1,0 +1,44 @@
+"""Every kept input of the fuzzers, and what they began with, through the same checks."""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from itertools import islice
+
+import pytest
+
+from fuzz.corpus import kept
+from fuzz.harnesses import HARNESSES
+
+SEEDS_REPLAYED = 150
+"""The kept inputs cover what all seeds do; these show that seeds can be made and are fit."""
+
+
+def check_of(harness: str) -> Callable[[bytes], None]:
+    check: Callable[[bytes], None] = import_module(f"fuzz.harnesses.{harness}").check
+    return check
+
+
+def seeds_of(harness: str) -> Iterator[bytes]:
+    seeds: Iterator[bytes] = import_module(f"fuzz.harnesses.{harness}").seeds()
+    return seeds
+
+
+@pytest.mark.parametrize("harness", HARNESSES)
+def test_kept_inputs_break_no_promise(harness: str) -> None:
+    check = check_of(harness)
+    inputs = kept(harness)
+    assert inputs
+    for data in inputs:
+        check(data)
+
+
+@pytest.mark.parametrize("harness", HARNESSES)
+def test_seeds_break_no_promise(harness: str) -> None:
+    check = check_of(harness)
+    for data in islice(seeds_of(harness), SEEDS_REPLAYED):
+        check(data)
+
+
+@pytest.mark.parametrize("harness", HARNESSES)
+def test_no_input_at_all_is_an_input_too(harness: str) -> None:
+    check_of(harness)(b"")

@@ -1,0 +1,121 @@
+"""Each harness notices a mistake in what it checks, by the inputs that are kept or begun with."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from importlib import import_module
+from typing import NamedTuple
+
+import pytest
+
+from apns_core import __compiled__
+from apns_core.connection import Connection
+from apns_core.http2.hpack_decoder import HpackDecoder
+from apns_core.http2.hpack_encoder import HpackEncoder
+from apns_core.http2.stream import Stream
+from apns_core.outcomes import Cause, Unprocessed
+from apns_core.proxy import Proxy
+from apns_core.tickets import Ticket
+from apns_core.trust.der import Element
+from fuzz.corpus import kept
+from fuzz.harnesses import HARNESSES
+
+pytestmark = pytest.mark.skipif(__compiled__, reason="compiled code cannot be replaced in part")
+
+
+def _nothing(*_: object) -> None:
+    """Do not do it."""
+
+
+def _last_limit_of_the_read(connection: Connection[int], _: int | None) -> None:
+    # As it once was: two SETTINGS in one read were told as one.
+    connection._accounting.set_peer_limit(connection._http.peer.max_concurrent_streams)
+    connection._report_limit(-1)
+
+
+def _endless_body(stream: Stream, data: bytes, start: int, end: int) -> None:
+    stream.body += data[start:end]
+
+
+def _always_unprocessed(ticket: Ticket[int], cause: Cause) -> Unprocessed[int]:
+    return Unprocessed(ticket.notification, ticket.tag, cause)
+
+
+def _any_size(decoder: HpackDecoder, size: int) -> None:
+    decoder._table_size = size
+
+
+def _no_update(encoder: HpackEncoder, size: int) -> None:
+    encoder._table_size = min(size, 4_096)
+    encoder._evict(encoder._table_size)
+    encoder._start_era()
+    encoder.generation += 1
+
+
+def _at_once(links: object, head: object) -> float:
+    del links, head
+    return 0.0
+
+
+def _with_credentials(proxy: Proxy) -> str:
+    return f"Proxy('{proxy._credentials}@{proxy.host}')"
+
+
+def _as_ascii(element: Element) -> str:
+    return element.contents.decode("ascii")
+
+
+class Mistake(NamedTuple):
+    harness: str
+    what: str
+    """Module, and in it the name of what is replaced, perhaps within a class."""
+    by: object
+
+
+MISTAKES = (
+    Mistake(
+        "server_bytes", "apns_core.connection Connection._on_settings", _last_limit_of_the_read
+    ),
+    Mistake("server_bytes", "apns_core.http2.client Client._remember_reset", _nothing),
+    Mistake("server_bytes", "apns_core.http2.client take_body", _endless_body),
+    Mistake("differential", "apns_core.http2.client take_body", _nothing),
+    Mistake("hpack_decoding", "apns_core.http2.hpack_decoder HpackDecoder._resize", _any_size),
+    Mistake(
+        "hpack_encoding", "apns_core.http2.hpack_encoder HpackEncoder.set_peer_limit", _no_update
+    ),
+    Mistake("connection_life", "apns_core.connection _unanswered", _always_unprocessed),
+    Mistake("sender_life", "apns_core.links Links.connect_due", _at_once),
+    Mistake("answers", "apns_core.goaway _printable", str),
+    Mistake("payloads", "apns_core.requests.values _ENCODE", json.JSONEncoder().encode),
+    Mistake("proxies", "apns_core.proxy Proxy.__repr__", _with_credentials),
+    Mistake(
+        "certificates",
+        "apns_core.trust.certificate _string",
+        _as_ascii,
+    ),
+    Mistake("command_line", "apns_cli.parameters _LONGEST", timedelta.max),
+)
+
+
+IDS = [f"{mistake.harness}: {mistake.what.split(' ')[1]}" for mistake in MISTAKES]
+
+
+def test_every_harness_has_a_mistake_to_notice() -> None:
+    assert {mistake.harness for mistake in MISTAKES} == set(HARNESSES)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=IDS)
+def test_a_mistake_is_noticed(mistake: Mistake, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = import_module(f"fuzz.harnesses.{mistake.harness}")
+    module, name = mistake.what.split(" ")
+    inputs = [*harness.seeds(), *kept(mistake.harness)]
+    monkeypatch.setattr(f"{module}.{name}", mistake.by)
+    assert any(_fails(harness.check, data) for data in inputs)
+
+
+def _fails(check: Callable[[bytes], None], data: bytes) -> bool:
+    try:
+        check(data)
+    except Exception:  # noqa: BLE001 - a check, or the mistake itself
+        return True
+    return False
