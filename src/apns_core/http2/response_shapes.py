@@ -49,7 +49,7 @@ class ResponseShapes:
         decoder = self._decoder
         if (
             shape is None
-            or not data.startswith(shape.head, start)
+            or data[start : start + shape.value_at] != shape.head
             or decoder.update_due
             or (shape.takes and shape.generation != decoder.generation)
         ):
@@ -59,7 +59,7 @@ class ResponseShapes:
             value = data[start + shape.value_at : start + shape.value_end]
             # Visible ASCII is legal (RFC 9113 §8.2.1); what else may be is for others to say.
             if value.translate(None, _VISIBLE) or (
-                shape.tail and not data.startswith(shape.tail, start + shape.value_end)
+                shape.tail and data[start + shape.value_end : end] != shape.tail
             ):
                 return False
             fields = fields.copy()
