@@ -3,7 +3,6 @@
 Parsed, not validated: what exists is fit to be sent, in the bytes of the wire.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -135,11 +134,18 @@ class Notification:
 def _device_token(value: object) -> str:
     if isinstance(value, bytes):
         value = value.hex()
-    if not isinstance(value, str) or len(value) > _MAX_TOKEN_LENGTH or not _TOKEN(value):
+    if not isinstance(value, str) or len(value) > _MAX_TOKEN_LENGTH or not _is_hexadecimal(value):
         raise InvalidField(
             "device_token", f"not 2 to {_MAX_TOKEN_LENGTH} hexadecimal digits, in pairs"
         )
     return value
 
 
-_TOKEN: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+").fullmatch
+def _is_hexadecimal(value: str) -> bool:
+    # Optimisation (benchmark: send): eight times as fast as a regular expression.
+    try:
+        octets = bytes.fromhex(value)
+    except ValueError:
+        return False
+    # It skips white space, and takes nothing for a text.
+    return 0 < 2 * len(octets) == len(value)
