@@ -295,20 +295,20 @@ class Connection(Generic[T]):
         http = self._http
         outbox = http.outbox
         first_stream_id = http.next_stream_id
-        encode = self._blocks.encode
-        pull = self._submissions.pull
+        blocks = self._blocks
+        submissions = self._submissions
         limited = self._field_list_is_limited()
         room = self._accounting.limit - http.open_streams
         # A body that meets the end of the window is sent in part: so the window is used up to its
         # last octet, and one notification at most waits with its stream open.
         while room > 0 and outbox.window > 0 and outbox.size < max_bytes:
-            ticket = pull()
+            ticket = submissions.pull()
             if ticket is None:
                 break
             request = ticket.request
             if limited and self._is_too_long(request):
                 outcome = Unprocessed(ticket.notification, ticket.tag, Cause.LIMITS)
-                self._submissions.end(ticket, outcome)
+                submissions.end(ticket, outcome)
                 self._events.append(ticket)
                 continue
             ticket.connection = self
@@ -316,7 +316,7 @@ class Connection(Generic[T]):
             if not self.in_flight:
                 self._progress_at = self._now - self._waited
             self.in_flight += 1
-            http.send_request(ticket, encode(request), request.payload)
+            http.send_request(ticket, blocks.encode(request), request.payload)
             if ticket.unsent:
                 http.send_held_back(max_bytes)
             room -= 1

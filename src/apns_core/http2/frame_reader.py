@@ -79,10 +79,10 @@ class FrameReader(Generic[T]):
         position = 0
         end = len(data)
         while end - position >= _HEAD_SIZE:
-            head = _READ_HEAD(data, position)
+            head: tuple[int, int, int] = _READ_HEAD(data, position)
             length_and_kind, flags, stream_id = head
-            length: int = length_and_kind >> 8
-            kind: int = length_and_kind & 0xFF
+            length = length_and_kind >> 8
+            kind = length_and_kind & 0xFF
             stream_id &= _HIGHEST_STREAM_ID
             if not self._started and (kind != frames.SETTINGS or flags & frames.ACK):
                 remember(head)
