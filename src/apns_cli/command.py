@@ -7,7 +7,7 @@ from typing import Final, cast, final
 import click
 
 from apns_cli.terminal import CONTEXT_SETTINGS, examples
-from apns_core import __version__
+from apns_core import __compiled__, __version__
 
 __all__ = ["apns"]
 
@@ -49,7 +49,9 @@ class _LazyGroup(click.Group):
         "apns simulate --port 2197 --ca-out ca.pem --key-out key.p8",
     ),
 )
-@click.version_option(__version__, prog_name="apns")
+@click.version_option(
+    f"{__version__} ({'compiled' if __compiled__ else 'plain Python'})", prog_name="apns"
+)
 def apns() -> None:
     """Send Apple push notifications, and try out senders without Apple.
 

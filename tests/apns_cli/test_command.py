@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import apns_cli
 from apns_cli.command import COMMANDS, apns
-from apns_core import __version__
+from apns_core import __compiled__, __version__
 
 
 def run_python(program: str) -> "subprocess.CompletedProcess[str]":
@@ -42,7 +42,8 @@ def test_the_list_of_commands_says_all_of_each_in_one_line() -> None:
 
 def test_tells_its_version() -> None:
     result = CliRunner().invoke(apns, ["--version"])
-    assert (result.exit_code, result.stdout) == (0, f"apns, version {__version__}\n")
+    form = "compiled" if __compiled__ else "plain Python"
+    assert (result.exit_code, result.stdout) == (0, f"apns, version {__version__} ({form})\n")
 
 
 def test_wrong_usage() -> None:
