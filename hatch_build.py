@@ -35,7 +35,7 @@ class CompileHook(BuildHookInterface[Any]):
             [
                 "--config-file=",  # What the build needs does not hang on how we check types.
                 f"--python-version={sys.version_info.major}.{sys.version_info.minor}",
-                *(str(source / f"{module}.py") for module in self.config["compiled"]),
+                *sorted(str(path) for path in source.rglob("*.py") if self._compiles(path)),
             ],
             target_dir=str(work),
             debug_level="0",
@@ -50,3 +50,6 @@ class CompileHook(BuildHookInterface[Any]):
             build_data["force_include"][output] = str(Path(output).relative_to(work / "lib"))
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
+
+    def _compiles(self, path: Path) -> bool:
+        return not any(path.match(pattern) for pattern in self.config["interpreted"])

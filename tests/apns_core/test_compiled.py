@@ -26,19 +26,27 @@ from apns_core import (
 REPOSITORY: Final = Path(__file__).parents[2]
 
 
-def compiled_modules() -> list[str]:
-    """Return the names of the modules that a build compiles, where it compiles."""
+SOURCE: Final = REPOSITORY / "src"
+
+
+def compiles(path: Path) -> bool:
+    """Return whether a build compiles the module, where it compiles."""
     pyproject = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
     wheel = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]
-    modules: list[str] = wheel["hooks"]["custom"]["compiled"]
-    return ["apns_core." + module.replace("/", ".") for module in modules]
+    interpreted: list[str] = wheel["hooks"]["custom"]["interpreted"]
+    return not any(path.match(pattern) for pattern in interpreted)
 
 
-@pytest.mark.parametrize("module", compiled_modules())
-def test_every_module_has_the_form_that_the_engine_claims(module: str) -> None:
-    file = import_module(module).__file__
+@pytest.mark.parametrize(
+    "path",
+    sorted(SOURCE.glob("apns_core/**/*.py")),
+    ids=lambda path: path.relative_to(SOURCE).as_posix(),
+)
+def test_every_module_has_the_form_that_the_engine_claims(path: Path) -> None:
+    name = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+    file = import_module(name).__file__
     assert file is not None
-    assert file.endswith(tuple(EXTENSION_SUFFIXES)) == __compiled__
+    assert file.endswith(tuple(EXTENSION_SUFFIXES)) == (__compiled__ and compiles(path))
 
 
 @pytest.mark.skipif("APNS_FORM" not in os.environ, reason="APNS_FORM asks for neither form")
