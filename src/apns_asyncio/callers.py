@@ -79,9 +79,10 @@ class Batch(BatchBase[ReadAhead]):
     def deliver(self, outcome: Outcome[object]) -> None:
         """Keep it until `run` is asked for it."""
         outcome.tag = None
+        if not self._outcomes:  # else `run` has no reason to wait
+            self._changed.set()
         self._outcomes.append(outcome)
         self._unanswered -= 1
-        self._changed.set()
 
     def _signal(self) -> None:
         self._changed.set()

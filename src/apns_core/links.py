@@ -93,7 +93,7 @@ class Links(Generic[T]):
     Raises ApiMisuse when asked for a connection that is not among them.
     """
 
-    __slots__ = ("_backoff", "_by_id", "_config", "_endpoint", "_floor", "_next_id", "_retry_at")
+    __slots__ = ("_backoff", "_config", "_endpoint", "_floor", "_next_id", "_retry_at", "by_id")
 
     def __init__(
         self, endpoint: Endpoint, config: SenderConfig, rng: "Random", *, now: float
@@ -101,27 +101,28 @@ class Links(Generic[T]):
         self._endpoint = endpoint
         self._config = config
         self._backoff = Backoff(rng)
-        self._by_id: dict[ConnectionId, Link[T]] = {}
+        self.by_id: dict[ConnectionId, Link[T]] = {}
+        """All of them; to be read only."""
         self._next_id = 1
         # The next connect comes at the later of both.
         self._floor = now
         self._retry_at = now
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self.by_id)
 
     def __iter__(self) -> Iterator[Link[T]]:
-        return iter(self._by_id.values())
+        return iter(self.by_id.values())
 
     def __getitem__(self, connection_id: ConnectionId) -> Link[T]:
-        link = self._by_id.get(connection_id)
+        link = self.by_id.get(connection_id)
         if link is None:
             raise ApiMisuse("the sender has no such connection, or no more")
         return link
 
     def get(self, connection_id: ConnectionId) -> Link[T] | None:
         """Return a connection, or None if it is gone."""
-        return self._by_id.get(connection_id)
+        return self.by_id.get(connection_id)
 
     # ── coming and going ──
 
@@ -129,13 +130,13 @@ class Links(Generic[T]):
         """Begin another connection."""
         connection_id = ConnectionId(self._next_id)
         self._next_id += 1
-        self._by_id[connection_id] = Link(connection_id)
+        self.by_id[connection_id] = Link(connection_id)
         self._floor = now + self._config.connect_floor
         return Connect(connection_id, self._endpoint, now + self._config.connect_timeout)
 
     def remove(self, link: Link[T]) -> None:
         """Forget a connection whose transport is gone."""
-        del self._by_id[link.connection_id]
+        del self.by_id[link.connection_id]
 
     def refused(self, link: Link[T], now: float) -> None:
         """Count an attempt that no connection came of."""
@@ -171,7 +172,7 @@ class Links(Generic[T]):
             return None
         usable = 0
         since = head.queued_at
-        for link in self._by_id.values():
+        for link in self.by_id.values():
             if link.usable:
                 if link.blocked_since is None:
                     return None
@@ -193,7 +194,7 @@ class Links(Generic[T]):
         usable = 0
         stall_after = self._config.connection.stall_after
         surplus_after = self._config.surplus_after
-        for link in self._by_id.values():
+        for link in self.by_id.values():
             connection = link.connection
             if not link.usable:
                 continue

@@ -73,6 +73,8 @@ class Sender(Generic[T]):
             ProviderTokenSchedule(now=now, unix_time=unix_time) if token_authentication else None
         )
         self._unix_zero = unix_time - now
+        self._max_queued = config.max_queued
+        self._request_timeout = config.connection.request_timeout
         self._submissions: Submissions[T] = Submissions()
         self._retries = RetryPolicy(rng, config.on_unknown, now=now, unix_time=unix_time)
         self._links: Links[T] = Links(endpoint, config, rng, now=now)
@@ -102,20 +104,20 @@ class Sender(Generic[T]):
         """
         if self._closing:
             raise ClientClosed("the client takes no more notifications")
-        if not self.room:
-            raise QueueFull(f"{self._config.max_queued} notifications are queued")
+        submissions = self._submissions
+        if submissions.queued >= self._max_queued:
+            raise QueueFull(f"{self._max_queued} notifications are queued")
         if self._schedule is not None and notification.route.certificate_only:
             raise missing_topic()
         self._now = now
-        deadline = now + self._config.connection.request_timeout
         request = notification
         if notification.lifetime is not None:
             request = notification.submitted_at(self._unix_zero + now)
-        ticket = self._submissions.submit(notification, tag, now, deadline, request)
+        ticket = submissions.submit(notification, tag, now, now + self._request_timeout, request)
         self.metrics.submitted += 1
         if self.failure is not None:
             self._end_queued(ticket, Cause.FATAL)
-        elif not self._links or self._submissions.unfinished == 1:
+        elif submissions.unfinished == 1 or not self._links.by_id:
             # Optimisation (benchmark: send): while work is under way there is nothing to plan.
             self._plan(now)
         return ticket
@@ -307,7 +309,7 @@ class Sender(Generic[T]):
     def room(self) -> int:
         """How many notifications may be submitted now; at 0, wait for outcomes."""
         # What is to be sent again joins the queue without asking.
-        return max(0, self._config.max_queued - self._submissions.queued)
+        return max(0, self._max_queued - self._submissions.queued)
 
     @property
     def queued(self) -> int:
@@ -392,7 +394,7 @@ class Sender(Generic[T]):
             # That the last attempt was not acted on says nothing of the one before.
             if former is not None and type(outcome) is Unprocessed:
                 outcome = former
-        seconds = self._now - (ticket.deadline - self._config.connection.request_timeout)
+        seconds = self._now - (ticket.deadline - self._request_timeout)
         self.metrics.count(outcome, seconds)
         if self._observer is not None:
             self._observer.on_outcome(outcome, seconds)

@@ -48,7 +48,7 @@ class Ticket(Stream, Generic[T]):
     def __init__(
         self, notification: Request, tag: T, now: float, deadline: float, request: Request
     ) -> None:
-        super().__init__()
+        self.prepare()
         self.notification = notification
         """As it was submitted: what its outcome names."""
         self.request = request
@@ -144,7 +144,7 @@ class Submissions(Generic[T]):
     def end(self, ticket: Ticket[T], outcome: Outcome[T]) -> None:
         """Note what came of an attempt; `finish` or `hold` follows."""
         if ticket.place == QUEUED:
-            self.queued -= 1
+            self._leave_queue()
         ticket.place = ENDED
         ticket.connection = None
         ticket.outcome = outcome
@@ -152,7 +152,7 @@ class Submissions(Generic[T]):
     def finish(self, ticket: Ticket[T]) -> None:
         """Mark a ticket as done, wherever it is."""
         if ticket.place == QUEUED:
-            self.queued -= 1
+            self._leave_queue()
         ticket.place = DONE
         ticket.connection = None
         ticket.outcome = None
@@ -163,6 +163,10 @@ class Submissions(Generic[T]):
         if len(by_deadline) > _COMPACT_ABOVE + 2 * self.unfinished:
             # One slow stream at the head must not keep all that were answered after it.
             self._by_deadline = deque(t for t in by_deadline if t.place != DONE)
+
+    def _leave_queue(self) -> None:
+        """Count a ticket that will not be pulled; it stays in the deque until its turn comes."""
+        self.queued -= 1
         if len(self._pending) > _COMPACT_ABOVE + 2 * self.queued:
             self._pending = deque(t for t in self._pending if t.place == QUEUED)
 

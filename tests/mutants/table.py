@@ -242,7 +242,7 @@ MUTANTS: Final = (
     Mutant(
         "tickets: a cancelled one still counts as queued",
         "apns_core/tickets.py",
-        "if ticket.place == QUEUED:\n            self.queued -= 1\n        ticket.place = DONE",
+        "if ticket.place == QUEUED:\n            self._leave_queue()\n        ticket.place = DONE",
         "ticket.place = DONE",
         (f"{_CORE}/test_tickets.py",),
     ),

@@ -82,27 +82,18 @@ class FrameReader(Generic[T]):
             head: tuple[int, int, int] = _READ_HEAD(data, position)
             length_and_kind, flags, stream_id = head
             length = length_and_kind >> 8
-            kind = length_and_kind & 0xFF
             stream_id &= _HIGHEST_STREAM_ID
-            if not self._started and (kind != frames.SETTINGS or flags & frames.ACK):
-                remember(head)
-                raise _not_http2(data)
-            if length > _LONGEST:
-                remember(head)
-                # On the head alone: nothing of such a frame is kept.
-                raise RemoteProtocolError(
-                    ErrorCode.FRAME_SIZE_ERROR,
-                    f"a frame of {length} octets",
-                    "RFC 9113 §4.2",
-                    stream_id,
-                )
             start = position + _HEAD_SIZE
-            if start + length > end:
-                self._needed = _HEAD_SIZE + length
-                return position
-            position = start + length
+            stop = start + length
+            if stop > end or length > _LONGEST or not self._started:
+                self._check_head(head, data)
+                if stop > end:
+                    self._needed = _HEAD_SIZE + length
+                    return position
+                self._started = True
+            position = stop
             remember(head)
-            self._started = True
+            kind = length_and_kind & 0xFF
             if self._block_stream or kind == _CONTINUATION:
                 self._continue_block(owner, kind, flags, stream_id, data[start:position])
             elif kind == _HEADERS and stream_id and flags & _UNUSUAL == _WHOLE:
@@ -120,6 +111,23 @@ class FrameReader(Generic[T]):
                 handlers[-1](owner, flags, stream_id, data, start, position)
         self._needed = _HEAD_SIZE
         return position
+
+    def _check_head(self, head: tuple[int, int, int], data: bytes) -> None:
+        """Refuse what its head alone is reason enough to refuse."""
+        length_and_kind, flags, stream_id = head
+        length, kind = length_and_kind >> 8, length_and_kind & 0xFF
+        if not self._started and (kind != frames.SETTINGS or flags & frames.ACK):
+            self._heads.append(head)
+            raise _not_http2(data)
+        if length > _LONGEST:
+            self._heads.append(head)
+            # Nothing of such a frame is kept.
+            raise RemoteProtocolError(
+                ErrorCode.FRAME_SIZE_ERROR,
+                f"a frame of {length} octets",
+                "RFC 9113 §4.2",
+                stream_id & _HIGHEST_STREAM_ID,
+            )
 
     def _start_block(self, owner: T, flags: int, stream_id: int, payload: bytes) -> None:
         """HEADERS with padding or priority, or without the end of their block."""
@@ -186,4 +194,4 @@ _HEADERS: Final = frames.HEADERS
 _CONTINUATION: Final = frames.CONTINUATION
 _LONGEST: Final = DEFAULT_MAX_FRAME_SIZE
 _HEAD_SIZE: Final = frames.FRAME_HEAD_SIZE
-_READ_HEAD: Final = frames.READ_FRAME_HEAD
+_READ_HEAD: Final = frames.SHORT_FRAME_HEAD.unpack_from

@@ -27,7 +27,7 @@ from typing import Final, final
 from apns_core.http2.hpack_decoder import ENTRY_OVERHEAD, STATIC_TABLE, Field
 from apns_core.http2.settings import DEFAULT_HEADER_TABLE_SIZE
 
-__all__ = ["HpackEncoder", "Indexing", "literal_string"]
+__all__ = ["HpackEncoder", "Indexing", "literal_length", "literal_string"]
 
 _MAX_TABLE_SIZE: Final = DEFAULT_HEADER_TABLE_SIZE
 """A peer may offer 2³²-1 octets. What we send repeats well within 4 KiB, and memory is ours."""
@@ -194,10 +194,12 @@ class HpackEncoder:
 
 def literal_string(octets: bytes) -> bytes:
     """Write a raw string literal (RFC 7541 §5.2): its length, then its octets."""
-    length = len(octets)
-    if length < 0x7F:
-        return _LENGTHS[length] + octets
-    return _integer(length, 0x00, 0x7F) + octets
+    return literal_length(len(octets)) + octets
+
+
+def literal_length(length: int) -> bytes:
+    """Write what precedes the octets of a raw string literal."""
+    return _LENGTHS[length] if length < 0x7F else _integer(length, 0x00, 0x7F)
 
 
 def _integer(value: int, pattern: int, mask: int) -> bytes:

@@ -93,20 +93,15 @@ class Outbox:
     def send(self, stream: Stream, block: bytes, body: bytes) -> None:
         """Frame a request. What does not fit both windows whole waits for `send_held_back`."""
         stream_id = stream.stream_id
-        peer = self._peer
         size = len(body)
         length = len(block)
-        if (
-            0 < size <= self.window
-            and size <= peer.initial_window_size
-            and size <= peer.max_frame_size
-            and length <= peer.max_frame_size
-        ):
+        peer = self._peer
+        if 0 < size <= self.window and size <= peer.largest_whole and length <= peer.max_frame_size:
             # Optimisation (benchmark: send): both frames at once, where nothing holds them back.
             self._frames += (
-                _HEAD(length >> 8, length & 0xFF, frames.HEADERS, frames.END_HEADERS, stream_id),
+                _HEAD(length << 8 | _HEADERS, _END_HEADERS, stream_id),
                 block,
-                _HEAD(size >> 8, size & 0xFF, frames.DATA, frames.END_STREAM, stream_id),
+                _HEAD(size << 8 | _DATA, _END_STREAM, stream_id),
                 body,
             )
             self.size += length + size + 18
@@ -132,7 +127,7 @@ class Outbox:
             size = min(len(body), window, self.window, self._peer.max_frame_size)
             part, stream.unsent = body[:size], body[size:]
             flags = 0 if stream.unsent else frames.END_STREAM
-            self.queue(_HEAD(size >> 8, size & 0xFF, frames.DATA, flags, stream_id) + part)
+            self.queue(_HEAD(size << 8 | _DATA, flags, stream_id) + part)
             self.window -= size
             stream.credit -= size
             self.held_back_frames += 1
@@ -190,7 +185,7 @@ class Outbox:
             position += len(part)
             if position == len(block):
                 flags |= frames.END_HEADERS
-            self.queue(_HEAD(len(part) >> 8, len(part) & 0xFF, kind, flags, stream_id) + part)
+            self.queue(_HEAD(len(part) << 8 | kind, flags, stream_id) + part)
             if position == len(block):
                 return
             kind, flags = frames.CONTINUATION, 0
@@ -213,4 +208,8 @@ def _wrong_increment(increment: int, stream_id: int) -> RemoteProtocolError:
     )
 
 
-_HEAD: Final = frames.FRAME_HEAD.pack
+_HEAD: Final = frames.SHORT_FRAME_HEAD.pack
+_DATA: Final = frames.DATA
+_HEADERS: Final = frames.HEADERS
+_END_STREAM: Final = frames.END_STREAM
+_END_HEADERS: Final = frames.END_HEADERS

@@ -1,6 +1,6 @@
 """SETTINGS of both sides (RFC 9113 §6.5): what we announce, and what the peer may tell us."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from struct import iter_unpack
 from typing import Final, NamedTuple, final
 
@@ -54,13 +54,19 @@ class PeerSettings:
     initial_window_size: int = DEFAULT_WINDOW_SIZE
     max_frame_size: int = DEFAULT_MAX_FRAME_SIZE
     max_header_list_size: int | None = None
+    largest_whole: int = field(init=False, repr=False, compare=False)
+    """Octets of a body that one frame may carry and the window of a new stream admits."""
+
+    def __post_init__(self) -> None:
+        self.apply([])
 
     def apply(self, entries: list[tuple[int, int]]) -> None:
         """Take over entries in their order: the last of a repeated identifier holds."""
         for identifier, value in entries:
-            field = _FIELDS.get(identifier)
-            if field is not None:
-                setattr(self, field, value)
+            name = _FIELDS.get(identifier)
+            if name is not None:
+                setattr(self, name, value)
+        self.largest_whole = min(self.initial_window_size, self.max_frame_size)
 
 
 def announcement(header_table_size: int) -> tuple[tuple[int, int], ...]:

@@ -3,7 +3,7 @@ import pytest
 from apns_core.http2.errors import ErrorCode, RemoteProtocolError
 from apns_core.http2.flow_control import ReceiveWindow
 from apns_core.http2.outbox import Outbox
-from apns_core.http2.settings import PeerSettings
+from apns_core.http2.settings import INITIAL_WINDOW_SIZE, PeerSettings
 from apns_core.http2.stream import Stream
 from tests.apns_core.http2 import wire
 
@@ -67,7 +67,7 @@ def test_bodies_are_served_in_the_order_in_which_they_can_go_on() -> None:
         True,
     )
     outbox.drop(first)
-    peer.initial_window_size = 20
+    peer.apply([(INITIAL_WINDOW_SIZE, 20)])
     outbox.adjust_windows([first, second])
     outbox.send_held_back(10**6)
     assert payloads(outbox) == [(3, b"3" * 10)]
@@ -79,7 +79,7 @@ def test_an_initial_window_that_falls_stops_a_body_that_could_go_on() -> None:
     peer = PeerSettings()
     outbox = Outbox(peer)
     stream = opened(outbox, 1, b"x" * 20_000)
-    peer.initial_window_size = 0
+    peer.apply([(INITIAL_WINDOW_SIZE, 0)])
     outbox.adjust_windows([stream])
     outbox.take()
     outbox.send_held_back(10**6)
