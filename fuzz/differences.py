@@ -10,7 +10,20 @@ from typing import Final, NamedTuple
 
 from apns_core.http2.errors import ErrorCode
 
-__all__ = ["EXPLANATIONS", "NO_STATUS", "Case", "Explanation", "Verdict"]
+__all__ = ["EXPLANATIONS", "NO_STATUS", "Case", "Ended", "Explanation", "Verdict"]
+
+
+class Ended(NamedTuple):
+    """A stream that has ended."""
+
+    stream_id: int
+    how: str
+    """``complete`` or ``reset``."""
+    number: int
+    """The status, or the code."""
+    body: bytes = b""
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+    """Of the final response."""
 
 
 class Verdict(NamedTuple):
@@ -22,8 +35,7 @@ class Verdict(NamedTuple):
     """RST_STREAM that it sends: stream and code."""
     acknowledgements: tuple[bytes, ...] = ()
     """Its answers to SETTINGS and PING."""
-    ended: tuple[tuple[int, str, int, bytes], ...] = ()
-    """Streams that have ended: ``complete`` with status and body, or ``reset`` with a code."""
+    ended: tuple["Ended", ...] = ()
     goaway: tuple[int, int] | None = None
     """The last stream and code that the server said."""
 
@@ -240,7 +252,7 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "decides; h2 ends no stream by GOAWAY",
         lambda case: (
             case.kind == _GOAWAY
-            and all(how == "complete" for _, how, _, _ in case.ours.ended)
+            and all(end.how == "complete" for end in case.ours.ended)
             and case.ours._replace(ended=()) == case.theirs
         ),
     ),

@@ -61,6 +61,11 @@ _BLOCKS: Final = (
     b"\x88\x40\x07apns-id\x011",
     b"\x88\x00\x07Apns-Id\x011",
     b"\x00\x07apns-id\x011\x88",
+    # As APNs answers; and the same with what an earlier one has left in the table.
+    b"\x88\x40\x07apns-id\x24" + b"8a3f6f3e-6d0c-4a55-9d0c-1b9a9f0c8f11",
+    b"\x88\x00\x07apns-id\x24" + b"9b4f6f3e-6d0c-4a55-9d0c-1b9a9f0c8f22",
+    b"\x88\x7e\x24" + b"ac5f6f3e-6d0c-4a55-9d0c-1b9a9f0c8f33",
+    b"\x88\x0f\x2f\x24" + b"bd6f6f3e-6d0c-4a55-9d0c-1b9a9f0c8f44",
 )
 _BODIES: Final = (b"", b"x", b'{"reason":"Unregistered","timestamp":1}', b"y" * 5_000)
 

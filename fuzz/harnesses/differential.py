@@ -25,7 +25,7 @@ from apns_core.http2.client import Client, ConnectionEnded, GoAwayReceived
 from apns_core.http2.errors import ErrorCode
 from apns_core.http2.limits import MAX_BODY_SIZE, MAX_HEADER_LIST
 from apns_core.http2.stream import COMPLETE, RESET, Stream
-from fuzz.differences import EXPLANATIONS, NO_STATUS, Case, Verdict
+from fuzz.differences import EXPLANATIONS, NO_STATUS, Case, Ended, Verdict
 from fuzz.frame_mutator import HEAD_SIZE, Mutate, frame, mutate_frames, split_frames
 from fuzz.harnesses import server_bytes
 
@@ -83,14 +83,15 @@ class _Ours:
         client = self.client
         client.receive_data(octets, _NOW)
         events, client.events = client.events, []
-        ended: list[tuple[int, str, int, bytes]] = []
+        ended: list[Ended] = []
         goaway = None
         for event in events:
             if isinstance(event, Stream) and event.end in {COMPLETE, RESET} and not client.closed:
                 if event.end == COMPLETE:
-                    ended.append((event.stream_id, "complete", event.status, event.body))
+                    whole = event.body, tuple(event.fields)
+                    ended.append(Ended(event.stream_id, "complete", event.status, *whole))
                 else:
-                    ended.append((event.stream_id, "reset", event.error_code, b""))
+                    ended.append(Ended(event.stream_id, "reset", event.error_code))
             elif isinstance(event, GoAwayReceived):
                 goaway = event.last_stream_id, event.error_code
             elif isinstance(event, ConnectionEnded) and event.error is not None:
@@ -102,13 +103,16 @@ class _Theirs:
     """The client of h2, with the same requests."""
 
     def __init__(self) -> None:
-        config = H2Configuration(client_side=True, header_encoding=None)
+        config = H2Configuration(
+            client_side=True, header_encoding=None, normalize_inbound_headers=False
+        )
         self.connection = H2Connection(config)
         self.connection.initiate_connection()
         self.connection.decoder.max_header_list_size = MAX_HEADER_LIST
         self.connection.data_to_send()
         self.statuses: dict[int, int] = {}
         self._bodies: dict[int, bytes] = {}
+        self._fields: dict[int, tuple[tuple[bytes, bytes], ...]] = {}
 
     def request(self) -> None:
         stream_id = self.connection.get_next_available_stream_id()
@@ -122,7 +126,7 @@ class _Theirs:
         self.connection.data_to_send()
 
     def receive(self, octets: bytes) -> Verdict:
-        ended: list[tuple[int, str, int, bytes]] = []
+        ended: list[Ended] = []
         goaway = None
         events: list[Event] = []
         error = None
@@ -137,6 +141,8 @@ class _Theirs:
                     status = dict(event.headers or [])[b":status"]
                     number = int(status) if status.isdigit() and len(status) == 3 else 0
                     self.statuses[event.stream_id or 0] = number if number >= 100 else NO_STATUS
+                    read = ((bytes(name), bytes(value)) for name, value in event.headers or [])
+                    self._fields[event.stream_id or 0] = tuple(read)
                 case DataReceived(stream_id=int(stream_id)):
                     self._take(stream_id, event)
                 case StreamEnded(stream_id=int(stream_id)):
@@ -145,7 +151,7 @@ class _Theirs:
                     if self.statuses.get(stream_id, 0) >= _FINAL:
                         ended.append(self._end(stream_id))
                     else:
-                        ended.append((stream_id, "reset", int(event.error_code or 0), b""))
+                        ended.append(Ended(stream_id, "reset", int(event.error_code or 0)))
                 case ConnectionTerminated():
                     goaway = event.last_stream_id or 0, int(event.error_code or 0)
                 case _:
@@ -160,14 +166,12 @@ class _Theirs:
         if length:
             self.connection.acknowledge_received_data(length, stream_id)
 
-    def _end(self, stream_id: int) -> tuple[int, str, int, bytes]:
-        body = self._bodies.get(stream_id, b"")
-        return stream_id, "complete", self.statuses.get(stream_id, 0), body
+    def _end(self, stream_id: int) -> Ended:
+        body, fields = self._bodies.get(stream_id, b""), self._fields.get(stream_id, ())
+        return Ended(stream_id, "complete", self.statuses.get(stream_id, 0), body, fields)
 
 
-def _verdict(
-    output: bytes, ended: list[tuple[int, str, int, bytes]], goaway: tuple[int, int] | None
-) -> Verdict:
+def _verdict(output: bytes, ended: list[Ended], goaway: tuple[int, int] | None) -> Verdict:
     """Read what a client has written; its WINDOW_UPDATE are a matter of taste."""
     error = None
     resets: list[tuple[int, int]] = []

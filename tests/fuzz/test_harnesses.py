@@ -78,6 +78,7 @@ MISTAKES = (
     ),
     Mistake("server_bytes", "apns_core.http2.client Client._remember_reset", _nothing),
     Mistake("server_bytes", "apns_core.http2.client take_body", _endless_body),
+    Mistake("server_bytes", "apns_core.http2.response_shapes _Shape._read", _nothing),
     Mistake("differential", "apns_core.http2.client take_body", _nothing),
     Mistake("hpack_decoding", "apns_core.http2.hpack_decoder HpackDecoder._resize", _any_size),
     Mistake(
