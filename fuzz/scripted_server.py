@@ -86,7 +86,7 @@ class ScriptedServer:
 
     def _open_stream(self, stream_id: int) -> None:
         assert self.greeted or self.hostile, "a request before the server's SETTINGS"
-        assert not self._said_goaway, "a request after GOAWAY"
+        assert self.hostile or not self._said_goaway, "a request after GOAWAY"
         assert stream_id == (self.opened[-1] + 2 if self.opened else 1)
         self.opened.append(stream_id)
         self._open.add(stream_id)
