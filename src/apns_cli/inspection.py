@@ -250,7 +250,7 @@ def _chain(wire: Wire) -> tuple[tuple[ServerCertificate, ...], bool]:
 def _read_certificates(chain: list[bytes]) -> Iterator[ServerCertificate]:
     for der in chain:
         # What OpenSSL takes, cryptography need not.
-        with suppress(ValueError, x509.InvalidVersion):
+        with suppress(TypeError, ValueError, x509.InvalidVersion):
             certificate = x509.load_der_x509_certificate(der)
             yield ServerCertificate(
                 subject=_name(certificate.subject),

@@ -97,7 +97,7 @@ class ProviderCertificate:
                 for extension in certificate.extensions
                 if isinstance(extension.value, x509.UnrecognizedExtension)
             }
-        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        except _DAMAGES:
             raise InvalidField("certificate", "is damaged: its fields cannot be read") from None
         default_topic = _text_of(subject, NameOID.USER_ID)
         listed = [
@@ -145,6 +145,14 @@ class ProviderCertificate:
                 stacklevel=stacklevel + 1,
             )
 
+
+# What `cryptography` finds when a field is looked at. TypeError is for a name that is no text.
+_DAMAGES: Final = (
+    TypeError,
+    ValueError,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 # Extensions of Apple's, 1.2.840.113635.100.6.3: the first two are documented by their presence in
 # certificates alone (node-apn, NWPusher), the others by Apple's page.

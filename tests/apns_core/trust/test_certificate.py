@@ -236,6 +236,15 @@ def test_an_extension_with_a_name_of_an_unknown_kind_is_damage() -> None:
         ProviderCertificate.from_der(made.public_bytes(Encoding.DER))
 
 
+def test_a_name_that_is_no_text_is_damage() -> None:
+    made = provider_certificate(KEY).public_bytes(Encoding.DER)
+    # A string of bits in place of one of characters, for the subject and the issuer.
+    text, bits = utf8(APP), der(0x03, APP.encode())
+    assert made.count(text) == 2
+    with pytest.raises(InvalidField, match=r"^certificate: is damaged"):
+        ProviderCertificate.from_der(made.replace(text, bits))
+
+
 # ── expiry ──
 
 
