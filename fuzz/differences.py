@@ -57,6 +57,8 @@ class Case:
     theirs: Verdict = field(default_factory=Verdict)
     text: str = ""
     """What our error says."""
+    some_closed: bool = False
+    """Whether any stream had ended by then."""
     malformed: bool = False
     """Whether our client has found a fault in the response."""
     their_status: int | None = None
@@ -209,6 +211,17 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "unsupported identifier MUST ignore that setting'; h2 knows that of RFC 8441",
         lambda case: (
             case.kind == _SETTINGS and case.ours.error is None and b"\x00\x08" in case.payload
+        ),
+    ),
+    Explanation(
+        "a new initial window, and streams that are gone",
+        "RFC 9113 §6.9.2: of 'all stream flow-control windows that it maintains'; h2 still has "
+        "those of closed streams, and finds one too large",
+        lambda case: (
+            case.kind == _SETTINGS
+            and case.some_closed
+            and case.ours.error is None
+            and case.theirs.error == ErrorCode.FLOW_CONTROL_ERROR
         ),
     ),
     Explanation(

@@ -75,6 +75,10 @@ class _Ours:
         stream = self.streams[stream_id]
         return "closed" if stream.end or stream.abandoned else "open"
 
+    @property
+    def some_closed(self) -> bool:
+        return any(self.state_of(stream_id) == "closed" for stream_id in self.streams)
+
     def finds_fault_with(self, stream_id: int) -> bool:
         stream = self.streams.get(stream_id)
         return stream is not None and stream.error is not None
@@ -241,6 +245,7 @@ def check(data: bytes) -> None:
             stream_state=ours.state_of(stream_id),
             first=first,
             goaway_before=goaway,
+            some_closed=ours.some_closed,
         )
         case.ours = ours.receive(part)
         if len(part) < HEAD_SIZE + int.from_bytes(head[:3]):
