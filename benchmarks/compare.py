@@ -28,8 +28,8 @@ from environments import CACHE, ThisPython
 from loopback import Authority
 from machine import provenance, say
 from nginx import nginx
-from peers.contract import ENCODED
-from runner import IN_FLIGHT, WARM_UP, Bench
+from peers.contract import DEVICES, ENCODED
+from runner import COUNTED, COUNTED_IN_FLIGHT, COUNTED_WARM_UP, IN_FLIGHT, WARM_UP, Bench
 from senders import SENDERS, Sender, ours
 
 ROUNDS: Final = 5
@@ -79,6 +79,10 @@ def main() -> None:
             "rounds": rounds,
             "time_limit": options.time_limit,
             "payload": len(ENCODED),
+            "devices": len(DEVICES),
+            "counted": COUNTED,
+            "counted_warm_up": COUNTED_WARM_UP,
+            "counted_in_flight": COUNTED_IN_FLIGHT,
         },
         "senders": rows,
     }

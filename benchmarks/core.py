@@ -207,6 +207,7 @@ def growth(total: int) -> dict[str, Any]:
         new_stream_id += 4 * GROWTH_BATCH
     return {
         "notifications": total,
+        "part": GROWTH_PART,
         "in_flight": GROWTH_BATCH,
         "first_us": cost(first, GROWTH_PART),
         "last_us": cost(last, GROWTH_PART),

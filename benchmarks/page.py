@@ -42,8 +42,9 @@ def beside_others(result: Mapping[str, Any]) -> Iterator[str]:
     yield from paragraphs(
         f"One connection over TLS 1.3 to {settings['server']} in a process of its own on the same "
         f"machine, {settings['in_flight']} requests in flight, a payload of "
-        f"{settings['payload']} octets, a thousand device tokens in turn. Each sender is a process "
-        f"of its own, used as its documentation shows, and pushes {settings['warm_up']:,} times "
+        f"{settings['payload']} octets, {settings['devices']:,} device tokens in turn. Each sender "
+        f"is a process of its own, used as its documentation shows, and pushes "
+        f"{settings['warm_up']:,} times "
         f"before it is measured. Medians of {settings['rounds']} rounds in which all take turns; "
         "× h2load is the median of the ratios within the rounds.",
         "*h2load* is the load generator of nghttp2: what a client costs that repeats one request "
@@ -52,7 +53,8 @@ def beside_others(result: Mapping[str, Any]) -> Iterator[str]:
         "they offer (node-apn once for all). *Connections* are counted by the server.",
         "*Header octets* are those of a request's field block in the steady state, after HPACK, "
         "counted in the HEADERS and CONTINUATION frames that arrive at a server of our own with a "
-        "table of 4,096 octets: the mean of 200 pushes after a hundred others, ten in flight. Not "
+        f"table of 4,096 octets: the mean of {settings['counted']:,} pushes after "
+        f"{settings['counted_warm_up']:,} others, {settings['counted_in_flight']} in flight. Not "
         "all send the same fields: some add an `apns-id`, an expiration or a `user-agent`.",
     )
     yield ""
@@ -73,7 +75,7 @@ def engine_alone(result: Mapping[str, Any]) -> Iterator[str]:
         "is read and its outcome taken (*receive*). h2 and jh2, with their defaults, are given the "
         "same fields and payload, and the same octets of answers; all events of theirs are taken, "
         "and nothing is done with them. Medians of pyperf, in µs of CPU a notification; ± is one "
-        "standard deviation. With one in flight, the reading of the clock counts for half a µs.",
+        "standard deviation. With one in flight, each includes a reading of the clock.",
     )
     yield ""
     rows = [("", row) for row in result["parts"]]
@@ -110,10 +112,10 @@ def growth(result: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from paragraphs(
         f"{found['notifications']:,} round trips on one connection, {found['in_flight']} in "
-        f"flight. The first 100,000 took {found['first_us']:.2f} µs each, the last 100,000 "
-        f"{found['last_us']:.2f} µs: a ratio of {found['last_to_first']:.2f}. The machine drifts "
-        "in the minutes between. So that connection was also compared with a new one, the two "
-        f"taking turns: {found['old_us']:.2f} µs to {found['new_us']:.2f} µs, a ratio of "
+        f"flight. The first {found['part']:,} took {found['first_us']:.2f} µs each, the last as "
+        f"many {found['last_us']:.2f} µs: a ratio of {found['last_to_first']:.2f}. The machine "
+        "drifts in the minutes between. So that connection was also compared with a new one, the "
+        f"two taking turns: {found['old_us']:.2f} µs to {found['new_us']:.2f} µs, a ratio of "
         f"{found['old_to_new']:.2f}.",
     )
 

@@ -19,7 +19,14 @@ from machine import ROOT, say
 from nginx import Nginx
 from senders import Sender
 
-__all__ = ["IN_FLIGHT", "WARM_UP", "Bench"]
+__all__ = [
+    "COUNTED",
+    "COUNTED_IN_FLIGHT",
+    "COUNTED_WARM_UP",
+    "IN_FLIGHT",
+    "WARM_UP",
+    "Bench",
+]
 
 IN_FLIGHT: Final = 500
 WARM_UP: Final = 3_000
