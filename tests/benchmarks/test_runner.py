@@ -38,19 +38,19 @@ def test_ours_push_over_one_connection(tmp_path: Path, sender: Sender) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "error"),
+    ("code", "time_limit", "error"),
     [
-        ("raise SystemExit('out of luck')", "round 1: out of luck"),
-        ("import time; time.sleep(60)", "round 1: not done after 1 s"),
+        ("raise SystemExit('out of luck')", 30.0, "round 1: out of luck"),
+        ("import time; time.sleep(60)", 1.0, "round 1: not done after 1 s"),
     ],
     ids=["it fails", "it hangs"],
 )
 def test_what_cannot_finish_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, error: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, time_limit: float, error: str
 ) -> None:
     require("nginx")
     authority = Authority(tmp_path)
-    bench = Bench(tmp_path, authority, time_limit=1.0, share=SHARE)
+    bench = Bench(tmp_path, authority, time_limit=time_limit, share=SHARE)
     sender = Sender("bad", "bad", "peer", ThisPython(), "bad")
 
     def prepared(*_: object) -> list[str]:
