@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 COMPILED := .venv-compiled
+WHEELS := dist/.built
 FUZZING  := .venv-fuzz
 READY  := $(VENV)/.ready
 
@@ -39,14 +40,17 @@ test: $(READY)
 	$(BIN)/coverage report --include='src/apns_core/*' --fail-under=95
 
 # The variable is the build backend's own, and enables the hook of hatch_build.py.
-wheel: $(READY)
+$(WHEELS): $(READY) hatch_build.py README.md LICENSE $(shell find src -type f -not -name '*.pyc')
 	rm -rf dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 	HATCH_BUILD_HOOKS_ENABLE=1 $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@touch $@
+
+wheel: $(WHEELS)
 	@ls -l dist
 
 # An environment of its own, where nothing but the wheel can be imported.
-test-compiled: wheel
+test-compiled: $(WHEELS)
 	$(PYTHON) -m venv --clear $(COMPILED)
 	$(COMPILED)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(COMPILED)/bin/python -m pip install --quiet \
