@@ -35,10 +35,10 @@ from workloads import WORKLOADS
 __all__ = ["Check", "Skipped", "instruction_check"]
 
 ENGINE_TO_H2: Final = 0.12
-"""At 20 in flight. It is 0.03 to 0.05; h2's own cost varies by a third with the machine's caches."""
+"""At 20 in flight. It is 0.03 to 0.05; h2's own cost varies by a third from run to run."""
 ENGINE_GROWTH: Final = 1.4
 """1,000 in flight to 20. It is 0.95 to 1.1: more live objects, more cache misses. A scan of all
-streams, which is what this is to catch, makes it 5 and more."""
+streams for each request, which is what this is to catch, makes it 2.5."""
 ADAPTER_TO_H2LOAD: Final = {"ours-pure-asyncio-send-many": 2.8, "ours-pure-trio-send-many": 3.2}
 """CPU a push. They are 1.4 to 2.1; on a busy machine a read brings less, which costs ours more than
 h2load. A read for each TLS record, which is what this is to catch, makes it 6 and more."""
