@@ -42,7 +42,7 @@ class FrameReader(Generic[T]):
         self._handlers = handlers
         self._started = False
         self._partial = bytearray()
-        self._needed = 0
+        self._needed: int = 0
         self._block_stream = 0
         self._block_flags = 0
         self._block: list[bytes] = []
