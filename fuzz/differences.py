@@ -59,6 +59,8 @@ class Case:
     """What our error says."""
     some_closed: bool = False
     """Whether any stream had ended by then."""
+    overlong: bool = False
+    """Whether more DATA has come than content-length says."""
     malformed: bool = False
     """Whether our client has found a fault in the response."""
     their_status: int | None = None
@@ -189,6 +191,28 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         lambda case: case.kind == _DATA and case.stream_error == ErrorCode.CANCEL,
     ),
     # Where we are kinder.
+    Explanation(
+        "HEADERS of padding alone",
+        "RFC 9113 §6.2: an error is padding that exceeds what is left for the fragment; h2 wants "
+        "an octet of it",
+        lambda case: (
+            case.kind == _HEADERS
+            and bool(case.flags & 8)
+            and case.payload[:1] == bytes((min(len(case.payload) - 1, 255),))
+            and case.ours.error is None
+            and case.theirs.error == _PROTOCOL
+        ),
+    ),
+    Explanation(
+        "a body that is already longer than announced",
+        "RFC 9113 §8.1.1: malformed; we count at its end, and the status decides",
+        lambda case: (
+            case.kind == _DATA
+            and case.overlong
+            and case.ours == Verdict()
+            and case.theirs.error == _PROTOCOL
+        ),
+    ),
     Explanation(
         "reserved bits",
         "RFC 9113 §4.1, §6.8, §6.9: 'MUST be ignored when receiving'; h2 reads them as part of the "

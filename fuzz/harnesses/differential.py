@@ -79,6 +79,10 @@ class _Ours:
     def some_closed(self) -> bool:
         return any(self.state_of(stream_id) == "closed" for stream_id in self.streams)
 
+    def is_overlong(self, stream_id: int) -> bool:
+        stream = self.streams.get(stream_id)
+        return stream is not None and (stream.expected_length or 0) < 0
+
     def finds_fault_with(self, stream_id: int) -> bool:
         stream = self.streams.get(stream_id)
         return stream is not None and stream.error is not None
@@ -254,6 +258,7 @@ def check(data: bytes) -> None:
             return
         case.theirs = theirs.receive(part)
         case.text = ours.text
+        case.overlong = ours.is_overlong(stream_id)
         case.malformed = ours.finds_fault_with(stream_id)
         case.their_status = theirs.statuses.get(stream_id)
         if case.ours != case.theirs:

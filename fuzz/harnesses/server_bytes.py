@@ -441,6 +441,8 @@ def scripts() -> Iterator[bytes]:
     yield rejected + frame(0, 1, 3, body)
     yield rejected + frame(0, 8, 3, b"\x04" + body + bytes(4)) + frame(0, 1, 3)
     yield rejected + frame(3, 0, 3, bytes(4))
+    yield frame(1, 8, 3, b"\x03" + bytes(3)) + frame(9, 4, 3, b"\x88")
+    yield frame(1, 4, 3, b"\x88\x0f\x0d\x013") + frame(0, 0, 3, b"four") + frame(0, 1, 3)
     yield (
         frame(1, 4, 1, b"\x08\x03103") + frame(1, 4, 1, b"\x88") + frame(1, 5, 1, b"\x00\x01a\x01b")
     )
