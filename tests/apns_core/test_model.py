@@ -154,7 +154,8 @@ class Wire:
         self.disowned_above = NEVER
         """The last-stream-id that the sender knows."""
         self.first_resets: dict[int, int] = {}
-        """Stream -> the code of the first RST_STREAM for it that the sender knows."""
+        """Stream -> the code of the first RST_STREAM for it that the sender knows, where it did not
+        know it to be disowned before."""
         self.broken = False
         """Whether the model has written what nobody can make sense of."""
 
@@ -173,6 +174,11 @@ class Wire:
         while self.effects and self.effects[0][0] <= self.read:
             self.effects.popleft()[1]()
         return data
+
+    def reset(self, stream_id: int, code: int) -> None:
+        """Let the sender know of a RST_STREAM."""
+        if stream_id <= self.disowned_above:
+            self.first_resets.setdefault(stream_id, code)
 
     def streams(self, *, acted: bool | None = None) -> list[int]:
         """Return whole requests that await an answer, or only those (not) acted on yet."""
@@ -458,7 +464,7 @@ class SenderLife(RuleBasedStateMachine):
                 streams = [stream for stream in streams if stream not in wire.acts]
             if streams:
                 stream_id = streams[which % len(streams)]
-                learn = partial(wire.first_resets.setdefault, stream_id, codes[0])
+                learn = partial(wire.reset, stream_id, codes[0])
                 wire.write(wire.peer.reset(stream_id, *codes), learn)
 
     @rule(
@@ -645,8 +651,9 @@ class SenderLife(RuleBasedStateMachine):
         assert wire.peer.requests[stream_id].ended, "never sent to its end"
         # What came behind an error of the connection was not read.
         if outcome.cause is not Cause.PROTOCOL_ERROR:
-            assert wire.first_resets.get(stream_id) != 7
-            assert stream_id <= wire.disowned_above
+            # What comes first decides: a reset, or the GOAWAY that disowns the stream.
+            assert wire.first_resets.get(stream_id, NEVER) != 7
+            assert stream_id <= wire.disowned_above or stream_id in wire.first_resets
 
     # ── what always holds ──
 
