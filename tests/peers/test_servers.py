@@ -24,7 +24,7 @@ UNFINISHED, WHOLE = 1, 3
 
 
 def streams_answered(server: RealServer, awaited: Collection[int]) -> list[tuple[int, bytes]]:
-    """Send a request without its end, then a whole one; return the answers up to the last awaited."""
+    """Send a request without its end, then a whole one; return the answers that are awaited."""
     h2 = H2Connection(H2Configuration())
     h2.initiate_connection()
     h2.send_headers(UNFINISHED, REQUEST)
