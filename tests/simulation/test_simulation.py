@@ -14,7 +14,7 @@ from tests.simulation.plants import PLANTS, planted
 from tests.simulation.report import Totals, live
 
 ROOT = Path(__file__).parents[2]
-SEEDS = range(40)
+SEEDS = range(20)
 _FOUND_WITHIN = range(12)
 """Seeds by which every planted mistake must be found."""
 

@@ -388,11 +388,11 @@ class Server:
 
 @settings(deadline=None, max_examples=40)
 @given(
-    st.lists(st.integers(0, 70_000), min_size=1, max_size=20),
+    st.lists(st.integers(0, 70_000), min_size=1, max_size=8),
     st.sampled_from((0, 10, 5_000, 65_535, 1_000_000)),
     st.sampled_from((16_384, 30_000)),
     st.sampled_from((0, 100, 4_096)),
-    st.sampled_from((1, 7, 1_000)),
+    st.sampled_from((3, 50, 1_000)),
 )
 def test_the_library_h2_takes_what_we_send_and_we_what_it_answers(
     sizes: list[int], window: int, frame: int, table: int, chunk: int
