@@ -99,7 +99,7 @@ bench-compiled: wheel
 
 # One figure after the other: they would disturb each other. A run that fails leaves the old result.
 RESULTS := benchmarks/results
-with_compiled = $(if $(COMPILED),--compiled $(COMPILED)/bin/python)
+with_compiled = $(if $(COMPILED),--compiled $(abspath $(COMPILED))/bin/python)
 take = $(BIN)/python benchmarks/$(1) --json > $(RESULTS)/$(2).new && mv $(RESULTS)/$(2).new $(RESULTS)/$(2)
 bench: $(VENV)/.bench-ready $(if $(COMPILED),bench-compiled)
 	$(call take,compare.py $(with_compiled),compare.json)
