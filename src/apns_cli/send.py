@@ -7,7 +7,7 @@ from typing import TextIO, final
 import click
 
 from apns_cli.access import Access, access_options, usage_errors
-from apns_cli.parameters import When, moment
+from apns_cli.field_options import Fields, field_options
 from apns_cli.payload_options import Content, content_options
 from apns_cli.results import (
     describe,
@@ -27,7 +27,7 @@ from apns_cli.terminal import (
     print_json,
     print_rows,
 )
-from apns_core import Accepted, InvalidField, Notification, Outcome, PushType, Route
+from apns_core import Accepted, InvalidField, Notification, Outcome, Route
 
 __all__ = ["send"]
 
@@ -48,24 +48,7 @@ __all__ = ["send"]
     type=click.File(encoding="utf-8"),
     help="Device tokens, one a line; - is standard input.",
 )
-@click.option("--app", metavar="BUNDLE_ID", help="The app; its topic follows from the push type.")
-@click.option("--topic", metavar="TOPIC", help="The topic itself, in place of --app.")
-@click.option(
-    "--push-type",
-    metavar="TYPE",
-    type=click.Choice([push_type.value for push_type in PushType]),
-    default=PushType.ALERT.value,
-    show_default=True,
-    help=f"{', '.join(PushType)}.",
-)
-@click.option("--priority", type=click.Choice(["10", "5", "1"]), help="10 is at once.")
-@click.option(
-    "--expiration",
-    metavar="WHEN",
-    callback=moment,
-    help="Until when APNs may keep it: 1h, UNIX seconds, ISO 8601; 0 for not at all.",
-)
-@click.option("--collapse-id", metavar="ID", help="Replaces what was shown of the same id.")
+@field_options
 @click.option("--apns-id", metavar="UUID", help="Names the notification; for one device.")
 @content_options
 @timeout_option
@@ -77,15 +60,10 @@ def send(
     ctx: click.Context,
     access: Access,
     content: Content,
+    fields: Fields,
     *,
     device_tokens: tuple[str, ...],
     tokens_file: TextIO | None,
-    app: str | None,
-    topic: str | None,
-    push_type: str,
-    priority: str | None,
-    expiration: When | None,
-    collapse_id: str | None,
     apns_id: str | None,
     timeout: float,
     show_tokens: bool,
@@ -99,21 +77,21 @@ def send(
 
     Exit code 0 says that APNs has accepted all of them, which is not that they were delivered.
     """
-    if app is not None and topic is not None:
-        raise click.UsageError("--topic takes the place of --app")
-    if app is None and topic is None and access.certificate is None:
+    if fields.app is None and fields.topic is None and access.certificate is None:
         raise click.UsageError("name the app by --app, or its topic by --topic")
     tokens = [*_numbered(device_tokens), *_read_tokens(tokens_file)]
     if not tokens:
         raise click.UsageError("no device token: name one, or a file of them by --tokens-file")
     if apns_id is not None and len(tokens) > 1:
         raise click.UsageError("--apns-id names one notification, and here are several")
-    kind = PushType(push_type)
     with usage_errors():
-        route = _route(app, topic, kind, None if priority is None else int(priority))
-        payload = content.encode(kind)
+        route = _route(fields)
+        payload = content.encode(fields.push_type)
         make = partial(
-            Notification, expiration=expiration, collapse_id=collapse_id, apns_id=apns_id
+            Notification,
+            expiration=fields.expiration,
+            collapse_id=fields.collapse_id,
+            apns_id=apns_id,
         )
         notifications: list[Notification] = []
         for where, token in tokens:
@@ -137,10 +115,10 @@ def send(
         ctx.exit(EXIT_FAILED)
 
 
-def _route(app: str | None, topic: str | None, kind: PushType, priority: int | None) -> Route:
-    if app is not None:
-        return Route.for_app(app, kind, priority=priority)
-    return Route(topic, kind, priority=priority)
+def _route(fields: Fields) -> Route:
+    if fields.app is not None:
+        return Route.for_app(fields.app, fields.push_type, priority=fields.priority)
+    return Route(fields.topic, fields.push_type, priority=fields.priority)
 
 
 def _numbered(device_tokens: tuple[str, ...]) -> Iterator[tuple[str, str]]:

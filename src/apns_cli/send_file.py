@@ -11,11 +11,11 @@ import click
 
 from apns_asyncio import Client
 from apns_cli.access import Access, access_options, usage_errors
+from apns_cli.field_options import Fields, field_options
 from apns_cli.file_run import FileRun, verify
 from apns_cli.input_file import InputFile
 from apns_cli.input_lines import FORMATS, LineFormat, UnfitInput, format_of
 from apns_cli.input_notifications import Defaults, NotificationMaker
-from apns_cli.parameters import When, moment
 from apns_cli.payload_options import Content, content_options
 from apns_cli.results import explain
 from apns_cli.results_file import Earlier, Record, ResultsFile, UnfitResults, reason_of
@@ -55,24 +55,7 @@ STANDARD_INPUT: Final = Path("-")
     type=click.Choice(list(FORMATS)),
     help="Of INPUT; its suffix says it, but for standard input.",
 )
-@click.option("--app", metavar="BUNDLE_ID", help="The app; its topic follows from the push type.")
-@click.option("--topic", metavar="TOPIC", help="The topic itself, in place of --app.")
-@click.option(
-    "--push-type",
-    metavar="TYPE",
-    type=click.Choice([push_type.value for push_type in PushType]),
-    default=PushType.ALERT.value,
-    show_default=True,
-    help=f"{', '.join(PushType)}.",
-)
-@click.option("--priority", type=click.Choice(["10", "5", "1"]), help="10 is at once.")
-@click.option(
-    "--expiration",
-    metavar="WHEN",
-    callback=moment,
-    help="Until when APNs may keep it: 1h, UNIX seconds, ISO 8601; 0 for not at all.",
-)
-@click.option("--collapse-id", metavar="ID", help="Replaces what was shown of the same id.")
+@field_options
 @content_options
 @click.option(
     "--results",
@@ -108,15 +91,10 @@ def send_file(
     ctx: click.Context,
     access: Access,
     content: Content,
+    of_all: Fields,
     *,
     input_path: Path,
     format_name: str | None,
-    app: str | None,
-    topic: str | None,
-    push_type: str,
-    priority: str | None,
-    expiration: When | None,
-    collapse_id: str | None,
     results_path: Path | None,
     resume: bool,
     overwrite: bool,
@@ -141,19 +119,16 @@ def send_file(
         raise click.UsageError("--resume or --overwrite, not both")
     if (resend_unknown or resend_rejected) and not resume:
         raise click.UsageError("--resend-unknown and --resend-rejected go with --resume")
-    if app is not None and topic is not None:
-        raise click.UsageError("--topic takes the place of --app")
-    kind = PushType(push_type)
     with usage_errors():
         defaults = Defaults(
-            app=app,
-            topic=topic,
+            app=of_all.app,
+            topic=of_all.topic,
             topic_is_certificates=access.certificate is not None,
-            push_type=kind,
-            priority=None if priority is None else int(priority),
-            payload=_payload(content, kind),
-            expiration=expiration,
-            collapse_id=collapse_id,
+            push_type=of_all.push_type,
+            priority=of_all.priority,
+            payload=_payload(content, of_all.push_type),
+            expiration=of_all.expiration,
+            collapse_id=of_all.collapse_id,
         )
         maker = NotificationMaker(defaults)
     line_format = _line_format(input_path, format_name)
