@@ -7,7 +7,7 @@ WHEELS := dist/.built
 FUZZING  := .venv-fuzz
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test test-compiled wheel check simulate soak fuzz mutants bench bench-compiled bench-gate format clean
+.PHONY: help demo test test-compiled wheel check simulate soak soak-connection fuzz mutants bench bench-compiled bench-gate format clean
 
 help:
 	@echo "make demo    send 10,000 notifications to a simulated APNs over TLS and check every outcome"
@@ -17,6 +17,7 @@ help:
 	@echo "make simulate  live through 500 simulated worlds (SEEDS=500), each to be replayed by its seed"
 	@echo "make check   ruff (lint and format), mypy strict, pyright strict"
 	@echo "make soak    send through a network that misbehaves (MINUTES=10), and compare the books"
+	@echo "make soak-connection  a million accepted and a million rejected on one connection to nginx (COUNT=1000000)"
 	@echo "make fuzz    fuzz the engine, each harness for a minute (SECONDS=60); see fuzz/README.md"
 	@echo "make mutants  make deliberate mistakes one by one, and see the tests notice each"
 	@echo "make bench   take all figures anew and write docs/performance.md (half an hour, a quiet machine)"
@@ -71,6 +72,10 @@ check: $(READY)
 MINUTES ?= 10
 soak: $(READY)
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+
+COUNT ?= 1000000
+soak-connection: $(READY)
+	$(BIN)/python -m tests.soak.one_connection --count $(COUNT)
 
 $(FUZZING)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(FUZZING)

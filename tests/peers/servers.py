@@ -117,8 +117,14 @@ http {
             empty_gif;
             error_page 405 =200 @answer;
         }
+        location /3/device/dead {
+            mirror /read-the-body;
+            empty_gif;
+            error_page 405 =410 @gone;
+        }
         location = /read-the-body { internal; return 204; }
         location @answer { return 200; }
+        location @gone { return 410 '{"reason":"Unregistered","timestamp":1700000000000}'; }
     }
 }
 """
