@@ -175,7 +175,7 @@ class Client:
         except RemoteProtocolError as error:
             # A connection error (§5.4.1): GOAWAY says why, then nothing is read any more.
             self.outbox.queue(frames.goaway(0, error.code))
-            error.frames = self._reader.recent_frames()
+            error.frame_heads = self._reader.recent_frames()
             self._end(error)
 
     # ── outputs ──
@@ -441,7 +441,7 @@ class Client:
                 "RFC 9113 §8.1.1",
                 stream.stream_id,
             )
-            stream.error.frames = self._reader.recent_frames()
+            stream.error.frame_heads = self._reader.recent_frames()
         if stream.unsent:
             # The whole response came before the whole request: the rest is of no use (§8.1).
             self._answer_complete(stream)
@@ -457,7 +457,7 @@ class Client:
 
     def _stream_error(self, stream: Stream, error: RemoteProtocolError) -> None:
         """Reset one stream for what the peer did on it; the others live on."""
-        error.frames = self._reader.recent_frames()
+        error.frame_heads = self._reader.recent_frames()
         stream.error = error
         self._reset(stream.stream_id, error.code)
         self._close_stream(stream, COMPLETE if stream.status else MALFORMED)

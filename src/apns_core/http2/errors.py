@@ -3,6 +3,8 @@
 from enum import IntEnum
 from typing import final
 
+from apns_core.http2.frame_heads import FrameHead, describe_head
+
 __all__ = ["ErrorCode", "LocalProtocolError", "ProtocolError", "RemoteProtocolError"]
 
 
@@ -46,8 +48,8 @@ class RemoteProtocolError(ProtocolError):
     code: ErrorCode
     section: str
     stream_id: int
-    frames: tuple[str, ...]
-    """The heads of the last frames that were read, the newest last: for bug reports."""
+    frame_heads: tuple[FrameHead, ...]
+    """Those of the last frames that were read, the newest last; `frames` is their text."""
 
     def __init__(self, code: ErrorCode, problem: str, section: str, stream_id: int = 0) -> None:
         where = f" on stream {stream_id}" if stream_id else ""
@@ -55,4 +57,10 @@ class RemoteProtocolError(ProtocolError):
         self.code = code
         self.section = section
         self.stream_id = stream_id
-        self.frames = ()
+        self.frame_heads = ()
+
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """The heads of the last frames that were read, the newest last: for bug reports."""
+        # Optimisation (benchmark: floods): most errors that a server can provoke nobody reads.
+        return tuple(map(describe_head, self.frame_heads))

@@ -6,6 +6,7 @@ from typing import Final, Generic, TypeAlias, TypeVar, final
 
 from apns_core.http2 import frames
 from apns_core.http2.errors import ErrorCode, RemoteProtocolError
+from apns_core.http2.frame_heads import FrameHead
 from apns_core.http2.limits import MAX_BLOCK_SIZE, MAX_CONTINUATIONS, MAX_RECENT_FRAMES
 from apns_core.http2.settings import DEFAULT_MAX_FRAME_SIZE
 
@@ -29,6 +30,7 @@ class FrameReader(Generic[T]):
     __slots__ = (
         "_block",
         "_block_flags",
+        "_block_size",
         "_block_stream",
         "_handlers",
         "_heads",
@@ -46,7 +48,8 @@ class FrameReader(Generic[T]):
         self._block_stream = 0
         self._block_flags = 0
         self._block: list[bytes] = []
-        self._heads: deque[tuple[int, int, int]] = deque(maxlen=MAX_RECENT_FRAMES)
+        self._block_size = 0
+        self._heads: deque[FrameHead] = deque(maxlen=MAX_RECENT_FRAMES)
 
     def read(self, owner: T, data: bytes) -> None:
         """Handle all frames that ``data`` completes.
@@ -68,9 +71,9 @@ class FrameReader(Generic[T]):
         self._partial.clear()
         self._block.clear()
 
-    def recent_frames(self) -> tuple[str, ...]:
-        """Return the heads of the last frames, the one at hand included; never their contents."""
-        return tuple(map(frames.describe_head, self._heads))
+    def recent_frames(self) -> tuple[FrameHead, ...]:
+        """Return the heads of the last frames, the one at hand included."""
+        return tuple(self._heads)
 
     def _frames(self, owner: T, data: bytes) -> int:
         """Handle the whole frames of ``data``; return where the unfinished one starts."""
@@ -79,7 +82,7 @@ class FrameReader(Generic[T]):
         position = 0
         end = len(data)
         while end - position >= _HEAD_SIZE:
-            head: tuple[int, int, int] = _READ_HEAD(data, position)
+            head: FrameHead = _READ_HEAD(data, position)
             length_and_kind, flags, stream_id = head
             length = length_and_kind >> 8
             stream_id &= _HIGHEST_STREAM_ID
@@ -112,7 +115,7 @@ class FrameReader(Generic[T]):
         self._needed = _HEAD_SIZE
         return position
 
-    def _check_head(self, head: tuple[int, int, int], data: bytes) -> None:
+    def _check_head(self, head: FrameHead, data: bytes) -> None:
         """Refuse what its head alone is reason enough to refuse."""
         length_and_kind, flags, stream_id = head
         length, kind = length_and_kind >> 8, length_and_kind & 0xFF
@@ -138,6 +141,7 @@ class FrameReader(Generic[T]):
             self._block_stream = stream_id
             self._block_flags = flags
             self._block.append(payload[start:end])
+            self._block_size = end - start
 
     def _continue_block(
         self, owner: T, kind: int, flags: int, stream_id: int, fragment: bytes
@@ -161,7 +165,8 @@ class FrameReader(Generic[T]):
             )
         block = self._block
         block.append(fragment)
-        if len(block) > 1 + MAX_CONTINUATIONS or sum(map(len, block)) > MAX_BLOCK_SIZE:
+        self._block_size += len(fragment)
+        if len(block) > 1 + MAX_CONTINUATIONS or self._block_size > MAX_BLOCK_SIZE:
             raise RemoteProtocolError(
                 ErrorCode.ENHANCE_YOUR_CALM,
                 "a field block without end",

@@ -4,6 +4,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from apns_core.http2.errors import ErrorCode, RemoteProtocolError
+from apns_core.http2.frame_heads import FRAME_NAMES, HIGHEST_STREAM_ID
 
 __all__ = [
     "ACK",
@@ -28,7 +29,6 @@ __all__ = [
     "SHORT_FRAME_HEAD",
     "WINDOW_UPDATE",
     "FrameRule",
-    "describe_head",
     "goaway",
     "parse_goaway",
     "ping",
@@ -66,8 +66,6 @@ SHORT_FRAME_HEAD: Final = Struct(">IBI")
 """The same with length and type in one number, which is quicker: ``length << 8 | type``."""
 FRAME_HEAD_SIZE: Final = 9
 
-HIGHEST_STREAM_ID: Final = 2**31 - 1
-
 # What the other side of the connection means by "stream".
 _ON_CONNECTION: Final = 0
 _ON_STREAM: Final = 1
@@ -99,28 +97,22 @@ class FrameRule(NamedTuple):
             )
 
 
-FRAME_RULES: Final[tuple[FrameRule, ...]] = (
-    FrameRule("DATA", _ON_STREAM, None, "RFC 9113 §6.1"),
-    FrameRule("HEADERS", _ON_STREAM, None, "RFC 9113 §6.2"),
-    FrameRule("PRIORITY", _ON_STREAM, 5, "RFC 9113 §6.3"),
-    FrameRule("RST_STREAM", _ON_STREAM, 4, "RFC 9113 §6.4"),
-    FrameRule("SETTINGS", _ON_CONNECTION, None, "RFC 9113 §6.5"),
-    FrameRule("PUSH_PROMISE", _ON_STREAM, None, "RFC 9113 §6.6"),
-    FrameRule("PING", _ON_CONNECTION, 8, "RFC 9113 §6.7"),
-    FrameRule("GOAWAY", _ON_CONNECTION, None, "RFC 9113 §6.8"),
-    FrameRule("WINDOW_UPDATE", _ON_EITHER, 4, "RFC 9113 §6.9"),
-    FrameRule("CONTINUATION", _ON_STREAM, None, "RFC 9113 §6.10"),
+FRAME_RULES: Final[tuple[FrameRule, ...]] = tuple(
+    FrameRule(FRAME_NAMES[kind], place, length, f"RFC 9113 §{section}")
+    for kind, place, length, section in (
+        (DATA, _ON_STREAM, None, "6.1"),
+        (HEADERS, _ON_STREAM, None, "6.2"),
+        (PRIORITY, _ON_STREAM, 5, "6.3"),
+        (RST_STREAM, _ON_STREAM, 4, "6.4"),
+        (SETTINGS, _ON_CONNECTION, None, "6.5"),
+        (PUSH_PROMISE, _ON_STREAM, None, "6.6"),
+        (PING, _ON_CONNECTION, 8, "6.7"),
+        (GOAWAY, _ON_CONNECTION, None, "6.8"),
+        (WINDOW_UPDATE, _ON_EITHER, 4, "6.9"),
+        (CONTINUATION, _ON_STREAM, None, "6.10"),
+    )
 )
 """Indexed by frame type. A type beyond the end is unknown and ignored (RFC 9113 §4.1)."""
-
-
-def describe_head(head: tuple[int, int, int]) -> str:
-    """Return what a report of an error says of a frame: all of its head, nothing of its payload."""
-    length_and_kind, flags, stream_id = head
-    kind = length_and_kind & 0xFF
-    name = FRAME_RULES[kind].name if kind < len(FRAME_RULES) else f"type {kind:#04x}"
-    length = length_and_kind >> 8
-    return f"{name} flags={flags:#04x} stream={stream_id & HIGHEST_STREAM_ID} length={length}"
 
 
 def unpadded(frame: str, flags: int, data: bytes, start: int, end: int) -> tuple[int, int]:
