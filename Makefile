@@ -112,6 +112,7 @@ bench: $(VENV)/.bench-ready $(if $(COMPILED),bench-compiled)
 	$(call take,core.py --growth,growth.json)
 	$(call take,memory.py,memory.json)
 	$(call take,rtt.py,rtt.json)
+	$(call take,floods.py,floods.json)
 	$(BIN)/python benchmarks/report.py
 
 bench-gate: $(READY)

@@ -20,6 +20,7 @@ from apns_core.field_blocks import FIELD_INDEXING
 from apns_core.http2.client import Client
 from apns_core.http2.errors import RemoteProtocolError
 from apns_core.http2.stream import Stream
+from machine import provenance
 
 FRAMES: Final = 20_000
 """Sent at most; each flood must end before them."""
@@ -174,7 +175,9 @@ def main() -> None:
     options = parser.parse_args()
     results = [measure(flood) for flood in FLOODS]
     if options.json:
-        json.dump([asdict(result) for result in results], sys.stdout, indent=2)
+        rows = [asdict(result) for result in results]
+        json.dump({"rows": rows, "provenance": provenance("h2")}, sys.stdout, indent=1)
+        print()
         return
     print("| flood | ends after | frames a second | h2 | ratio |\n|---|---|---|---|---|")
     for result in results:

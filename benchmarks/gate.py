@@ -12,6 +12,7 @@ What is not installed is skipped and said so; with ``APNS_REQUIRE_PEERS=1`` that
 import argparse
 import importlib.util
 import json
+import math
 import os
 import statistics
 import sys
@@ -42,6 +43,9 @@ streams for each request, which is what this is to catch, makes it 2.5."""
 ADAPTER_TO_H2LOAD: Final = {"ours-pure-asyncio-send-many": 2.8, "ours-pure-trio-send-many": 3.2}
 """CPU a push. They are 1.4 to 2.1; on a busy machine a read brings less, which costs ours more than
 h2load. A read for each TLS record, which is what this is to catch, makes it 6 and more."""
+FLOOD_TO_H2: Final = 2.5
+"""Frames a second, of the flood that it is least for. It is 3.3; a report that is made for each error,
+which is what this is to catch, makes it 1.6."""
 INSTRUCTIONS: Final = 0.10
 """Either way: what became cheaper is recorded too, or the next one may spend it unseen."""
 ROUNDS: Final = 3
@@ -68,6 +72,8 @@ class Check:
 
     def __str__(self) -> str:
         bounds = f"{self.low:,.9g} to {self.high:,.9g}" if self.low else f"at most {self.high:,.9g}"
+        if self.high == math.inf:
+            bounds = f"at least {self.low:,.9g}"
         verdict = "ok" if self.holds else f"BROKEN {self.advice}".rstrip()
         return f"{self.name}: {self.value:,.9g} ({bounds}) {verdict}"
 
@@ -97,7 +103,7 @@ def main() -> None:
         update()
         return
     broken = False
-    for check in chain(engine(), adapters(), instruction_count()):
+    for check in chain(engine(), worst_flood(), adapters(), instruction_count()):
         print(check, flush=True)
         broken |= not check.holds
     sys.exit(broken)
@@ -124,6 +130,17 @@ def engine() -> Iterator[Check | Skipped]:
     )
     growth = round(cost["engine", 1_000] / cost["engine", 20], 3)
     yield Check("engine, 1,000 in flight to 20", growth, ENGINE_GROWTH)
+
+
+def worst_flood() -> Iterator[Check | Skipped]:
+    """Compare frames of no use a second with h2's."""
+    if importlib.util.find_spec("h2") is None:
+        yield Skipped("floods to h2", "h2 is not installed")
+        return
+    from floods import FLOODS, measure  # noqa: PLC0415 - it needs h2
+
+    worst = min(map(measure, FLOODS), key=lambda result: result.ratio)
+    yield Check(f"{worst.flood} to h2", round(worst.ratio, 2), high=math.inf, low=FLOOD_TO_H2)
 
 
 def adapters() -> Iterator[Check | Skipped]:

@@ -151,6 +151,26 @@ def memory(result: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def floods(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the section on floods.py."""
+    yield from taken("floods.py", result["provenance"])
+    yield ""
+    yield from paragraphs(
+        "What a server sends too much of: after how many frames it ends the connection here, or "
+        "the stream, and how many frames a second of CPU are handled up to then, here and by h2, "
+        "which has no bound on most. Both read a hundred frames at a time, in turns, and what they "
+        "answer is taken after each read. Medians of some rounds.",
+    )
+    yield ""
+    yield "| flood | ends after | frames a second | h2 | × h2 |"
+    yield "|---|---|---|---|---|"
+    for row in result["rows"]:
+        yield (
+            f"| {row['flood']} | {row['ends_after']:,} | {row['per_second']:,.0f} "
+            f"| {row['h2_per_second']:,.0f} | {row['ratio']:.1f} |"
+        )
+
+
 def round_trips(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield the section on rtt.py."""
     settings = result["settings"]
@@ -206,6 +226,7 @@ SECTIONS: Final[Sequence[tuple[str, str, str, Callable[[Mapping[str, Any]], Iter
     ("Growth", "growth", "core.py --growth", growth),
     ("Memory", "memory", "memory.py", memory),
     ("Round trips and windows", "rtt", "rtt.py", round_trips),
+    ("Floods", "floods", "floods.py", floods),
     ("Instructions", "instructions", "gate.py --update", instructions),
 )
 """Title, name of the result, script that makes it, what makes the section of it."""

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from gate import Check, Skipped, instruction_check
@@ -18,6 +20,12 @@ def test_a_ratio_has_only_an_upper_limit() -> None:
     assert Check("ratio", 0.0, 1.5).holds
     assert not Check("ratio", 1.6, 1.5).holds
     assert str(Check("ratio", 1.25, 1.5)) == "ratio: 1.25 (at most 1.5) ok"
+
+
+def test_a_rate_has_only_a_lower_limit() -> None:
+    assert Check("rate", 9.0, high=math.inf, low=2.5).holds
+    assert not Check("rate", 2.4, high=math.inf, low=2.5).holds
+    assert str(Check("rate", 3.5, high=math.inf, low=2.5)) == "rate: 3.5 (at least 2.5) ok"
 
 
 @pytest.mark.parametrize(("promised", "holds"), [("1", False), ("", True)])

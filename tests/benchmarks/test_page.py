@@ -21,7 +21,7 @@ def test_the_chart_shows_the_committed_comparison(file: Path) -> None:
     assert f"compare.json {chart_digest()}".encode() in file.read_bytes(), REMEDY
 
 
-@pytest.mark.parametrize("name", ["compare", "core", "growth", "memory", "rtt"])
+@pytest.mark.parametrize("name", ["compare", "core", "growth", "memory", "rtt", "floods"])
 def test_a_result_says_where_it_was_taken(name: str) -> None:
     provenance = json.loads((RESULTS / f"{name}.json").read_text())["provenance"]
     assert provenance.keys() >= {"date", "cpu", "cores", "python", "versions"}
@@ -36,6 +36,7 @@ def test_every_figure_comes_from_the_results() -> None:
         (found["growth"]["growth"], "old_to_new"),
         (found["memory"]["soak"][0], "octets_a_notification"),
         (found["rtt"]["rows"][0], "per_second"),
+        (found["floods"]["rows"][0], "ratio"),
         (found["instructions"], next(iter(found["instructions"]))),
     ]
     before = page(found)

@@ -75,9 +75,9 @@ class Stretch:
             *[f"{self.connects} connections were made"] * (self.connects != 1),
             *[f"{growth} KiB were kept"] * (growth > GROWTH_KIB),
             *[f"files: {self.settled.files} became {self.last.files}"]
-            * (self.settled.files != self.last.files),
+            * (self.last.files > self.settled.files),
             *[f"threads: {self.settled.threads} became {self.last.threads}"]
-            * (self.settled.threads != self.last.threads),
+            * (self.last.threads > self.settled.threads),
         ]
 
 
