@@ -44,8 +44,8 @@ ADAPTER_TO_H2LOAD: Final = {"ours-pure-asyncio-send-many": 2.8, "ours-pure-trio-
 """CPU a push. They are 1.4 to 2.1; on a busy machine a read brings less, which costs ours more than
 h2load. A read for each TLS record, which is what this is to catch, makes it 6 and more."""
 FLOOD_TO_H2: Final = 2.5
-"""Frames a second, of the flood that it is least for. It is 3.3; a report that is made for each error,
-which is what this is to catch, makes it 1.6."""
+"""Frames a second, of the flood that it is least for. It is 3.3; a report that is made for each
+error, which is what this is to catch, makes it 1.6."""
 INSTRUCTIONS: Final = 0.10
 """Either way: what became cheaper is recorded too, or the next one may spend it unseen."""
 ROUNDS: Final = 3

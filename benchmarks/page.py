@@ -159,7 +159,7 @@ def floods(result: Mapping[str, Any]) -> Iterator[str]:
         "What a server sends too much of: after how many frames it ends the connection here, or "
         "the stream, and how many frames a second of CPU are handled up to then, here and by h2, "
         "which has no bound on most. Both read a hundred frames at a time, in turns, and what they "
-        "answer is taken after each read. Medians of some rounds.",
+        "answer is taken after each read. Medians of five rounds.",
     )
     yield ""
     yield "| flood | ends after | frames a second | h2 | × h2 |"
