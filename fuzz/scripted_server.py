@@ -1,10 +1,14 @@
 """A server in a fuzzed script: it reads what a client writes, keeps a book, and answers as told.
 
 Its book is the judge of outcomes: what it was sent whole, what it has refused, and where its GOAWAY
-drew the line. It holds the client to windows, stream ids and the order of things while it reads.
+drew the line. It holds the client to windows, stream ids, its stream limit and the order of things
+while it reads, to field blocks that `hpack` can read with the table it allows, and to giving back
+the credit for what it says itself.
 """
 
 from typing import Final, final
+
+import hpack
 
 from fuzz.decisions import Decisions
 from fuzz.frame_mutator import HEAD_SIZE, frame, split_frames
@@ -20,17 +24,23 @@ _REASONS: Final = (
     b'{"reason":"Unregistered","timestamp":1700000000000}',
     b'{"reason":"Shutdown"}',
     b"",
+    b"x" * 12_000,
 )
 _GOAWAY_REASONS: Final = (b"", b'{"reason":"Shutdown"}', b'{"reason":"BadCertificate"}', b"\xff")
 _NO_LINE: Final = 2**31 - 1
+_PSEUDO_FIELDS: Final = [b":method", b":scheme", b":authority", b":path"]
+_HALF_A_WINDOW: Final = 65_535 // 2 + 1
+"""Octets that a client may have read and not credited back: it does so in larger coins."""
 
 
 @final
 class ScriptedServer:
     """One connection's other side. What it says are the octets that its methods return."""
 
-    def __init__(self, script: Decisions) -> None:
+    def __init__(self, script: Decisions, *, token: bool) -> None:
         self._script = script
+        self._warming_up = token
+        """Whether only one stream may be open: no provider token was accepted yet."""
         self.greeted = False
         """Whether it has sent SETTINGS."""
         self.hostile = False
@@ -43,6 +53,13 @@ class ScriptedServer:
         self.line = _NO_LINE
         """The lowest last-stream-id of its GOAWAYs."""
         self._open: set[int] = set()
+        self._decoder = hpack.Decoder()
+        self._limit: int | None = None
+        """Of open streams; None until it is named."""
+        self._uncredited = 0
+        """Octets of DATA that were said and not credited back on the connection."""
+        self.unheard = False
+        """Whether the client reads no more: it has said GOAWAY, or has read the end."""
         self._window = 65_535
         self._initial_window = 65_535
         self._windows: dict[int, int] = {}
@@ -72,7 +89,7 @@ class ScriptedServer:
             payload = part[HEAD_SIZE:]
             assert len(payload) == int.from_bytes(part[:3])
             if kind == 1:
-                self._open_stream(stream_id)
+                self._open_stream(stream_id, payload)
             elif kind == 0:
                 self._take_body(stream_id, len(payload))
             elif kind == 3:
@@ -81,13 +98,25 @@ class ScriptedServer:
                 self._settings_to_acknowledge += 1
             elif kind == 6 and not flags & 1:
                 self._pings.append(payload)
+            elif kind == 7:
+                self.unheard = True
+            elif kind == 8 and not stream_id:
+                self._uncredited -= int.from_bytes(payload)
+                assert self.hostile or self._uncredited >= 0, "credit for what was never said"
             if kind in {0, 1} and flags & 1:
                 self.whole.add(stream_id)
+        # What it has said was read in the meantime, and all that is framed has been written.
+        assert self.hostile or self.unheard or self._uncredited < _HALF_A_WINDOW, "credit is kept"
 
-    def _open_stream(self, stream_id: int) -> None:
+    def _open_stream(self, stream_id: int, block: bytes) -> None:
         assert self.greeted or self.hostile, "a request before the server's SETTINGS"
         assert self.hostile or not self._said_goaway, "a request after GOAWAY"
         assert stream_id == (self.opened[-1] + 2 if self.opened else 1)
+        if not self.hostile:
+            names = [name for name, _ in self._decoder.decode(block, raw=True)]
+            assert names[:4] == _PSEUDO_FIELDS
+            assert self._limit is None or len(self._open) < self._limit, "above the limit"
+            assert not (self._warming_up and self._open), "a second before the token is known"
         self.opened.append(stream_id)
         self._open.add(stream_id)
         self._windows[stream_id] = 0
@@ -110,12 +139,15 @@ class ScriptedServer:
         choice = script.byte()
         entries = b""
         if choice & 1:
-            entries += b"\x00\x03" + (script.byte() % 40).to_bytes(4)
+            self._limit = script.byte() % 40
+            entries += b"\x00\x03" + self._limit.to_bytes(4)
         if choice & 2:
             self._initial_window = script.pick((0, 10, 100, 5_000, 65_535, 10**6))
             entries += b"\x00\x04" + self._initial_window.to_bytes(4)
         if choice & 4:
-            entries += b"\x00\x01" + script.pick((0, 100, 4_096)).to_bytes(4)
+            table_size = script.pick((0, 100, 4_096))
+            self._decoder.max_allowed_table_size = table_size
+            entries += b"\x00\x01" + table_size.to_bytes(4)
         if choice & 8:
             entries += b"\x00\x06" + script.pick((100, 400, 8_000)).to_bytes(4)
         self.greeted = True
@@ -137,6 +169,8 @@ class ScriptedServer:
         if not stream_id:
             return b""
         self._open.discard(stream_id)
+        if stream_id not in self.answered:  # else it is taken for trailers, and bad ones
+            self._warming_up = False
         self.answered.add(stream_id)
         return frame(1, 5, stream_id, b"\x88\x00\x07apns-id\x011")
 
@@ -148,6 +182,7 @@ class ScriptedServer:
         self.answered.add(stream_id)
         status = self._script.pick((b"400", b"403", b"410", b"429", b"500", b"503"))
         body = self._script.pick(_REASONS)
+        self._uncredited += len(body)
         octets = frame(1, 4, stream_id, b"\x08\x03" + status) + frame(0, 0, stream_id, body)
         if self._script.flag():
             self._open.discard(stream_id)

@@ -51,7 +51,7 @@ class _Life:
         self.outcomes: dict[int, Event[int]] = {}
         self.stream_of: dict[int, int] = {}
         """Tag -> the stream that carried it."""
-        self.server = ScriptedServer(script)
+        self.server = ScriptedServer(script, token=self.token)
         self.closed = 0
 
     # Callers.
@@ -118,6 +118,7 @@ class _Life:
         self.connection.receive_data(self.script.pick(_SAYINGS)(self.server), self.now)
 
     def end_of_file(self) -> None:
+        self.server.unheard = True
         self.connection.receive_eof(self.now)
 
     # What always holds.
@@ -145,11 +146,13 @@ class _Life:
     def judge(
         self, outcome: Accepted[int] | Rejected[int] | Unprocessed[int] | Unknown[int]
     ) -> None:
-        """Hold an outcome to what was sent and said."""
+        """Hold an outcome to its time, and to what was sent and said."""
+        assert self.now <= self.tickets[outcome.tag].deadline + _ROUNDING, "too late"
         stream_id = self.stream_of.get(outcome.tag, 0)
         server = self.server
         if isinstance(outcome, Unknown):
             assert stream_id in server.whole, "unknown, though the request was never sent whole"
+            assert server.hostile or not server.is_proved_unprocessed(stream_id), "known to be not"
         elif isinstance(outcome, Unprocessed):
             assert server.is_proved_unprocessed(stream_id), "called unprocessed without proof"
         else:
@@ -170,6 +173,7 @@ class _Life:
 
 _ENDING: Final = (ConnectionState.DRAINING, ConnectionState.CLOSED)
 _MOST_SPINS: Final = 3
+_ROUNDING: Final = 1e-6
 
 _SAYINGS: Final = (
     ScriptedServer.settings,
@@ -214,7 +218,7 @@ def check(data: bytes) -> None:
 def seeds() -> Iterator[bytes]:
     """Yield an ordinary life, and one with each operation put in everywhere."""
     submit, pull, read, set_token = 0, 1, 2, 5
-    settings, acknowledge, accept = range(3)
+    settings, acknowledge, accept, reject = range(4)
     for token in (0, 1):
         ordinary = [
             bytes((token,)),
@@ -229,6 +233,9 @@ def seeds() -> Iterator[bytes]:
             bytes((pull, 0)),
             bytes((read, accept, 1)),
             bytes((read, accept, 0)),
+            # Bodies that use up more than half of a window: credit is due.
+            *[bytes((read, reject, 0, 2, 8, 1))] * 4,
+            bytes((pull, 0)),
         ]
         yield b"".join(ordinary)
         extras = [bytes((operation, 3, 1, 0, 5)) for operation in range(len(_OPERATIONS))]

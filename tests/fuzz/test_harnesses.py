@@ -19,6 +19,7 @@ from apns_core.tickets import Ticket
 from apns_core.trust.der import Element
 from fuzz.corpus import kept
 from fuzz.harnesses import HARNESSES
+from tests.simulation.plants import PLANTS, planted
 
 pytestmark = pytest.mark.skipif(__compiled__, reason="compiled code cannot be replaced in part")
 
@@ -112,6 +113,20 @@ def test_a_mistake_is_noticed(mistake: Mistake, monkeypatch: pytest.MonkeyPatch)
     inputs = [*harness.seeds(), *kept(mistake.harness)]
     monkeypatch.setattr(f"{module}.{name}", mistake.by)
     assert any(_fails(harness.check, data) for data in inputs)
+
+
+RETRIES = {"unknown is sent again", "delayed retries are forgotten"}
+"""What no connection does by itself."""
+
+LIVES = [("sender_life", plant) for plant in PLANTS]
+LIVES += [("connection_life", plant) for plant in PLANTS if plant not in RETRIES]
+
+
+@pytest.mark.parametrize(("harness", "plant"), LIVES)
+def test_a_life_notices_what_the_simulation_does(harness: str, plant: str) -> None:
+    module = import_module(f"fuzz.harnesses.{harness}")
+    with planted(plant):
+        assert any(_fails(module.check, data) for data in [*module.seeds(), *kept(harness)])
 
 
 def _fails(check: Callable[[bytes], None], data: bytes) -> bool:
