@@ -35,7 +35,7 @@ def _last_limit_of_the_read(connection: Connection[int], _: int | None) -> None:
 
 
 def _endless_body(stream: Stream, data: bytes, start: int, end: int) -> None:
-    stream.body += data[start:end]
+    stream.buffer = (stream.buffer or bytearray()) + data[start:end]
 
 
 def _always_unprocessed(ticket: Ticket[int], cause: Cause) -> Unprocessed[int]:

@@ -59,7 +59,11 @@ def take_block(stream: Stream, fields: list[Field], ends: int) -> None:
 
 def take_body(stream: Stream, data: bytes, start: int, end: int) -> None:
     """Take octets of a response's body, and keep the first `Stream.max_body` of them all."""
-    stream.body += data[start : min(end, start + stream.max_body - len(stream.body))]
+    # A buffer that grows: bytes would be copied with each of a thousand small frames.
+    buffer = stream.buffer
+    if buffer is None:
+        buffer = stream.buffer = bytearray()
+    buffer += data[start : min(end, start + stream.max_body - len(buffer))]
     if stream.expected_length is not None:
         stream.expected_length -= end - start
 

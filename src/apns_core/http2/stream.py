@@ -29,7 +29,7 @@ class Stream:
 
     __slots__ = (
         "abandoned",
-        "body",
+        "buffer",
         "credit",
         "empty_data",
         "end",
@@ -55,8 +55,6 @@ class Stream:
         """Of the final response; 0 until it is read."""
         self.fields: list[Field] = _NO_FIELDS
         """Of the final response, `:status` included."""
-        self.body = b""
-        """At most `max_body` octets."""
         self.end = OPEN
         self.error_code = 0
         """Of the RST_STREAM that ended it."""
@@ -72,12 +70,19 @@ class Stream:
         """What flow control holds back of the request's body."""
         self.credit = 0
         """What WINDOW_UPDATE has added less what was sent; on top of the peer's initial window."""
+        self.buffer: bytearray | None = None
+        """Of the response's body; made for the first DATA: an accepted notification has none."""
         self.received: ReceiveWindow | None = None
-        """Made for the first DATA: an accepted notification has none."""
+        """Made for the first DATA too."""
         self.expected_length: int | None = None
         """Octets of body still to come, if the response announced them."""
         self.empty_data = 0
         self.informational = 0
+
+    @property
+    def body(self) -> bytes:
+        """What there is of the response's body; at most `max_body` octets."""
+        return b"" if self.buffer is None else bytes(self.buffer)
 
     @property
     def max_body(self) -> int:
