@@ -32,11 +32,14 @@ class Disconnect:
     What closing takes beyond ``deadline`` (monotonic seconds) is cut short. If the connection is
     still being made: stop, then tell `Sender.connect_failed`. If it was made in the meantime, tell
     `Sender.connected` as ever; the command then comes once more.
+
+    ``error`` is for people: what the server did, if it is the server's doing.
     """
 
     connection_id: ConnectionId
     cause: Cause
     deadline: float
+    error: Exception | None = None
 
 
 @final

@@ -59,7 +59,8 @@ class Connection(Generic[T]):
     ``authority`` is the value of `:authority` (`Endpoint.authority`). ``token_authentication`` says
     whether requests carry a provider token; it is False where TLS presents a certificate.
     ``submissions`` is a `Sender`'s shared queue: then deadlines, and the last word on what is
-    unprocessed, are the Sender's, which takes `raw_events`.
+    unprocessed, are the Sender's, which takes `raw_events`. ``settings_by`` is the instant by which
+    the server's SETTINGS must have come, if that is sooner than its configuration says.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Connection(Generic[T]):
         token_authentication: bool = True,
         config: ConnectionConfig = DEFAULT_CONFIG,
         submissions: Submissions[T] | None = None,
+        settings_by: float | None = None,
     ) -> None:
         self._config = config
         self._token_authentication = token_authentication
@@ -94,14 +96,22 @@ class Connection(Generic[T]):
         """Whether the last `data_to_send` left something queued for want of capacity or window."""
         self.stalled = False
         """Whether it drains because requests went unanswered."""
+        self.gave_up = False
+        """Whether it drains because requests went unanswered, were reset, or met errors alone."""
         self.goaway: GoAwayReceived | None = None
         """The first that gave a reason, or else the first."""
         self._end_cause = Cause.CONNECTION_LOST
-        self._started_at = now
+        self._acknowledge_by = now + config.settings_timeout
+        self._settings_by = self._acknowledge_by
+        if settings_by is not None:
+            self._settings_by = min(settings_by, self._acknowledge_by)
         self._last_read = now
         self._progress_at = now
         self._waited = 0.0
         """Seconds without a response that streams since abandoned have taken."""
+        self._abandoned_at = now
+        """When the last of them was."""
+        self._taking_events = False
         self._ping_sent_at: float | None = None
         self._drain_deadline: float | None = None
         self._resets: deque[float] = deque(maxlen=_MAX_RESETS)
@@ -263,6 +273,11 @@ class Connection(Generic[T]):
         return self._accounting.capacity(self._http.open_streams)
 
     @property
+    def window(self) -> int:
+        """Octets of payloads that may be sent now."""
+        return self._http.window
+
+    @property
     def limit(self) -> int:
         """How many streams may be open at once now."""
         return self._accounting.limit
@@ -283,6 +298,11 @@ class Connection(Generic[T]):
         return self._progress_at
 
     @property
+    def settings_received(self) -> bool:
+        """Whether the server's SETTINGS have come, before which nothing is sent."""
+        return self._http.settings_received
+
+    @property
     def peer_settings(self) -> PeerSettings:
         """What the server has announced."""
         return self._http.peer
@@ -293,6 +313,10 @@ class Connection(Generic[T]):
         if self._token_authentication and self.provider_token is None:
             return
         http = self._http
+        if not http.settings_acknowledged and self._now >= self._acknowledge_by:
+            # It may have been idle for so long. Nothing is lost yet, and nothing shall be.
+            self._end(Cause.NO_SETTINGS, ErrorCode.SETTINGS_TIMEOUT)
+            return
         outbox = http.outbox
         first_stream_id = http.next_stream_id
         blocks = self._blocks
@@ -314,7 +338,7 @@ class Connection(Generic[T]):
             ticket.connection = self
             ticket.attempts += 1
             if not self.in_flight:
-                self._progress_at = self._now - self._waited
+                self._begin_waiting()
             self.in_flight += 1
             http.send_request(ticket, blocks.encode(request), request.payload)
             if ticket.unsent:
@@ -324,6 +348,13 @@ class Connection(Generic[T]):
             self.token_first_used_at = self._now
         if http.next_stream_id >= _RETIRE_AT_STREAM_ID:
             self._drain(Cause.RETIRED)
+
+    def _begin_waiting(self) -> None:
+        """Set the clock of the oldest unanswered stream, now that there is one."""
+        # What was given up says little of a server after longer than it may take to answer.
+        if self._now - self._abandoned_at > self._config.stall_after:
+            self._waited = 0.0
+        self._progress_at = self._now - self._waited
 
     def _field_list_is_limited(self) -> bool:
         """Whether the server takes lists of fields (RFC 9113 §10.5.1) no longer than some are."""
@@ -342,6 +373,7 @@ class Connection(Generic[T]):
             return
         events, http.events = http.events, []
         error: RemoteProtocolError | None = None
+        self._taking_events = True
         for event in events:
             if type(event) is Ticket:
                 # Optimisation (benchmark: receive): the most common case first.
@@ -363,6 +395,7 @@ class Connection(Generic[T]):
                 self._on_goaway(event)
             elif type(event) is http2.ConnectionEnded:
                 self._on_ended(event.error)
+        self._taking_events = False
         self._close_if_drained()
 
     def _on_no_response(self, ticket: Ticket[T]) -> None:
@@ -394,8 +427,10 @@ class Connection(Generic[T]):
             self._server_errors += 1
         else:
             self._server_errors = 0
-        if reason in WEDGING_REASONS or self._server_errors >= _MAX_SERVER_ERRORS:
+        if reason in WEDGING_REASONS:
             self._drain(Cause.RETIRED)
+        elif self._server_errors >= _MAX_SERVER_ERRORS:
+            self._give_up(Cause.RETIRED)
         elif reason in _TOKEN_REASONS and self._token_authentication:
             self._apply(Transition.TOKEN_REFUSED)
 
@@ -413,7 +448,7 @@ class Connection(Generic[T]):
             return
         resets = self._resets
         if len(resets) == _MAX_RESETS and self._now - resets[0] < _RESET_PERIOD:
-            self._drain(Cause.RESET)
+            self._give_up(Cause.RESET)
         resets.append(self._now)
 
     def _on_settings(self, max_concurrent_streams: int | None) -> None:
@@ -438,7 +473,9 @@ class Connection(Generic[T]):
 
     def _on_ended(self, error: RemoteProtocolError | None) -> None:
         self._apply(Transition.ENDED)
-        cause = self._end_cause if error is None else Cause.PROTOCOL_ERROR
+        cause = self._end_cause
+        if error is not None:
+            cause = Cause.PROTOCOL_ERROR if self._http.speaks_http2 else Cause.NOT_HTTP2
         self._end_queued(cause)
         self._events.append(ConnectionClosed(cause, error))
 
@@ -452,6 +489,7 @@ class Connection(Generic[T]):
         if self._ping_sent_at is None:
             self._ping_sent_at = self._now
         self._waited = self._now - self._progress_at
+        self._abandoned_at = self._now
 
     def _conclude(self, ticket: Ticket[T], outcome: Outcome[T]) -> None:
         # Optimisation (benchmark: receive): `Submissions.end` for one that is in flight.
@@ -461,13 +499,18 @@ class Connection(Generic[T]):
         self._events.append(ticket)
         self.in_flight -= 1
 
+    def _give_up(self, cause: Cause) -> None:
+        self.gave_up = True
+        self._drain(cause)
+
     def _drain(self, cause: Cause) -> None:
         if self.state is not ConnectionState.DRAINING:
             self._drain_deadline = self._now + self._config.drain_timeout
             self._end_cause = cause
         self._apply(Transition.RETIRED)
         self._end_queued(cause)
-        self._close_if_drained()
+        if not self._taking_events:  # else that is seen to between the events
+            self._close_if_drained()
 
     def _close_if_drained(self) -> None:
         if self.state is ConnectionState.DRAINING and not self.in_flight:
@@ -512,7 +555,7 @@ class Connection(Generic[T]):
         if state is ConnectionState.CLOSED:
             return clocks
         if state is ConnectionState.AWAITING_SETTINGS:
-            clocks.append(self._started_at + config.settings_timeout)
+            clocks.append(self._settings_by)
         if self._drain_deadline is not None:
             clocks.append(self._drain_deadline)
         if self._ping_sent_at is not None:
@@ -525,20 +568,20 @@ class Connection(Generic[T]):
             if not self.stalled:
                 clocks.append(self._progress_at + config.stall_after)
             if not self._http.settings_acknowledged:
-                clocks.append(self._started_at + config.settings_timeout)
+                clocks.append(self._acknowledge_by)
         return clocks
 
     def _check_clocks(self, now: float) -> None:
         config = self._config
         state = self._accounting.state
-        settings_due = now >= self._started_at + config.settings_timeout
-        if state is ConnectionState.AWAITING_SETTINGS and settings_due:
+        unacknowledged = now >= self._acknowledge_by and not self._http.settings_acknowledged
+        if state is ConnectionState.AWAITING_SETTINGS and now >= self._settings_by:
             self._end(Cause.NO_SETTINGS, ErrorCode.SETTINGS_TIMEOUT)
         elif self._drain_deadline is not None and now >= self._drain_deadline:
             self._end(self._end_cause)
         elif self._ping_sent_at is not None and now >= self._ping_sent_at + config.ping_timeout:
             self._end(Cause.UNRESPONSIVE)
-        elif self.in_flight and settings_due and not self._http.settings_acknowledged:
+        elif self.in_flight and unacknowledged:
             self._end(Cause.NO_SETTINGS, ErrorCode.SETTINGS_TIMEOUT)
         else:
             self._ask_for_life(now)
@@ -550,7 +593,7 @@ class Connection(Generic[T]):
             silent = now >= quiet_since + config.ping_after
             if now >= self._progress_at + config.stall_after:
                 self.stalled = True
-                self._drain(Cause.UNRESPONSIVE)
+                self._give_up(Cause.UNRESPONSIVE)
         else:
             idle = config.idle_ping_after
             silent = idle is not None and now >= self._last_read + idle

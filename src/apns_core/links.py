@@ -31,14 +31,19 @@ class Link(Generic[T]):
         "blocked_since",
         "connection",
         "connection_id",
+        "deadline",
         "disconnecting",
         "proved",
+        "relapsed",
+        "stands_since",
         "stuck_since",
         "window_blocked_since",
     )
 
-    def __init__(self, connection_id: ConnectionId) -> None:
+    def __init__(self, connection_id: ConnectionId, deadline: float) -> None:
         self.connection_id = connection_id
+        self.deadline = deadline
+        """When it must stand, and the server must have said so; monotonic seconds."""
         self.connection: Connection[T] | None = None
         """None while it is being made."""
         self.disconnecting = False
@@ -48,11 +53,15 @@ class Link(Generic[T]):
         if it is warming up and may have room soon."""
         self.stuck_since: float | None = None
         """Since when it has taken none although nothing is in flight: a limit of 0, or a window
-        that nobody gives back. None once it takes one."""
+        that nobody gives back. None once it takes one, or could."""
         self.window_blocked_since: float | None = None
         """Since when notifications wait for its window alone."""
         self.proved = False
         """Whether the server has judged a notification here: only that resets the backoff."""
+        self.relapsed = False
+        """Whether it was given up for what came after it was of use, and that was counted."""
+        self.stands_since = 0.0
+        """Monotonic seconds; it means nothing while it is being made."""
         self.blamed = False
         """Whether its end was counted already, or is no fault of the server's."""
 
@@ -72,7 +81,11 @@ class Link(Generic[T]):
             self.blocked_since = None
         elif self.blocked_since is None:
             self.blocked_since = now
-        if connection.in_flight or connection.state is ConnectionState.AWAITING_SETTINGS:
+        if (
+            connection.in_flight
+            or connection.state is ConnectionState.AWAITING_SETTINGS
+            or (connection.capacity and connection.window)
+        ):
             self.stuck_since = None
         elif connection.blocked and self.stuck_since is None:
             self.stuck_since = now
@@ -93,7 +106,17 @@ class Links(Generic[T]):
     Raises ApiMisuse when asked for a connection that is not among them.
     """
 
-    __slots__ = ("_backoff", "_config", "_endpoint", "_floor", "_next_id", "_retry_at", "by_id")
+    __slots__ = (
+        "_backoff",
+        "_config",
+        "_endpoint",
+        "_floor",
+        "_next_id",
+        "_relapsed",
+        "_relapses",
+        "_retry_at",
+        "by_id",
+    )
 
     def __init__(
         self, endpoint: Endpoint, config: SenderConfig, rng: "Random", *, now: float
@@ -101,6 +124,8 @@ class Links(Generic[T]):
         self._endpoint = endpoint
         self._config = config
         self._backoff = Backoff(rng)
+        self._relapses = Backoff(rng)
+        self._relapsed = False
         self.by_id: dict[ConnectionId, Link[T]] = {}
         """All of them; to be read only."""
         self._next_id = 1
@@ -130,9 +155,10 @@ class Links(Generic[T]):
         """Begin another connection."""
         connection_id = ConnectionId(self._next_id)
         self._next_id += 1
-        self.by_id[connection_id] = Link(connection_id)
+        link: Link[T] = Link(connection_id, now + self._config.connect_timeout)
+        self.by_id[connection_id] = link
         self._floor = now + self._config.connect_floor
-        return Connect(connection_id, self._endpoint, now + self._config.connect_timeout)
+        return Connect(connection_id, self._endpoint, link.deadline)
 
     def remove(self, link: Link[T]) -> None:
         """Forget a connection whose transport is gone."""
@@ -160,6 +186,20 @@ class Links(Generic[T]):
         # It cost both sides a handshake and came to nothing: that counts twice.
         self._backoff.failed(now)
         self._postpone(self._backoff.failed(now))
+
+    def relapse(self, link: Link[T], now: float) -> None:
+        """Count, once, a connection that was given up because the server had ceased to be of use.
+
+        Once is an accident, and another connection is made at once. But a server that answers the
+        first request of each, and then resets all or answers none, would be connected to at the
+        floor for good. One that served for a while starts afresh.
+        """
+        link.relapsed = True
+        if now - link.stands_since >= _SERVED_WELL:
+            self._relapses.succeeded()
+        elif self._relapsed:
+            self._postpone(self._relapses.failed(now))
+        self._relapsed = True
 
     # ── planning ──
 
@@ -215,6 +255,8 @@ class Links(Generic[T]):
         self._retry_at = max(self._retry_at, at)
 
 
+_SERVED_WELL: Final = 60.0
+"""Seconds that a connection stood: longer than it takes to notice that nothing is answered."""
 _WHEN: Final = itemgetter(0)
 # Optimisation (benchmark: round trip): tuples, which look for the very object; to look a member of
 # an enum up in a set calls its `__hash__`, which is Python. The most common first.

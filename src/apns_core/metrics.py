@@ -89,7 +89,7 @@ class Metrics:
         self.connects = 0
         """Connections that were begun."""
         self.connects_failed = 0
-        """Those of them that came to nothing."""
+        """Those of them that came to nothing: nothing was sent on them."""
         self.goaways: Counter[str] = Counter()
         """By reason; the empty text where there was none."""
         self.window_blocked_seconds = 0.0

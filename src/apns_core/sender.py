@@ -7,7 +7,7 @@ from apns_core.commands import Command, Connect, ConnectionId, Disconnect, SignT
 from apns_core.connection import Connection
 from apns_core.connection_events import ConnectionClosed, GoAwayReceived
 from apns_core.endpoints import Endpoint
-from apns_core.errors import ClientClosed, QueueFull
+from apns_core.errors import ClientClosed, ConnectFailed, QueueFull
 from apns_core.links import Link, Links
 from apns_core.metrics import Metrics, label
 from apns_core.observer import Observer
@@ -151,12 +151,14 @@ class Sender(Generic[T]):
     def connected(self, connection_id: ConnectionId, now: float) -> None:
         """Note that TLS stands and ALPN agreed on ``h2``."""
         link = self._links[connection_id]
+        link.stands_since = now
         link.connection = Connection(
             self._endpoint.authority,
             now=now,
             token_authentication=self._schedule is not None,
             config=self._config.connection,
             submissions=self._submissions,
+            settings_by=link.deadline,
         )
         if link.disconnecting:
             # It was given up while it was made: the command comes again, for what there is now.
@@ -348,7 +350,9 @@ class Sender(Generic[T]):
             elif type(event) is GoAwayReceived:
                 self._on_goaway(link, event, now)
             elif type(event) is ConnectionClosed:
-                self._on_closed(link, event.cause, now)
+                self._on_closed(link, connection, event, now)
+        if connection.gave_up and not link.relapsed:
+            self._links.relapse(link, now)
         # Each goes before all others: the oldest last.
         for ticket in reversed(again):
             self._submissions.release(ticket, now)
@@ -424,10 +428,13 @@ class Sender(Generic[T]):
             if other.connection is None:
                 self._disconnect(other, Cause.FATAL)
 
-    def _on_closed(self, link: Link[T], cause: Cause, now: float) -> None:
-        if cause is not Cause.CLOSED:
+    def _on_closed(
+        self, link: Link[T], connection: Connection[T], event: ConnectionClosed, now: float
+    ) -> None:
+        if event.cause is not Cause.CLOSED:
             self._links.blame(link, now)
-        self._disconnect(link, cause)
+            self.metrics.connects_failed += not connection.settings_received
+        self._disconnect(link, event.cause, _error_of(connection, event))
 
     # ── when to connect, sign, close ──
 
@@ -499,12 +506,12 @@ class Sender(Generic[T]):
         connection.retire(now, cause)
         self._collect(link, connection, now)
 
-    def _disconnect(self, link: Link[T], cause: Cause) -> None:
+    def _disconnect(self, link: Link[T], cause: Cause, error: Exception | None = None) -> None:
         if not link.disconnecting:
             link.disconnecting = True
             # Nobody is there to take leave of.
             wait = 0.0 if cause is Cause.UNRESPONSIVE else self._config.disconnect_timeout
-            self._commands.append(Disconnect(link.connection_id, cause, self._now + wait))
+            self._commands.append(Disconnect(link.connection_id, cause, self._now + wait, error))
 
     def _drop_commands(self, connection_id: ConnectionId) -> None:
         """Take back commands, not yet drained, for a connection that is gone."""
@@ -513,6 +520,18 @@ class Sender(Generic[T]):
             for command in self._commands
             if isinstance(command, SignToken) or command.connection_id != connection_id
         ]
+
+
+def _error_of(connection: Connection[T], event: ConnectionClosed) -> Exception | None:
+    """Return what to tell people of an end that is the server's doing; None if it is not."""
+    if event.error is None and event.cause not in _SILENCES:
+        return None
+    if not connection.settings_received:
+        return ConnectFailed(str(event.error or event.cause.value))
+    return event.error or TimeoutError(event.cause.value)
+
+
+_SILENCES: Final = (Cause.NO_SETTINGS, Cause.UNRESPONSIVE)
 
 
 def _is_due(at: float | None, now: float) -> bool:

@@ -20,7 +20,7 @@ class SenderConfig:
     max_connections: int = 8
     """Connections that may be in use at once. One does for most: see ``scale_after``."""
     connect_timeout: float = 20.0
-    """For name, TCP and TLS together."""
+    """For name, TCP, TLS and the server's first SETTINGS together."""
     disconnect_timeout: float = 3.0
     """For the farewells of HTTP/2 and TLS; a peer that is gone sends none."""
     connect_floor: float = 1.0

@@ -364,11 +364,14 @@ def test_a_send_given_up_long_ago_is_not_held_against_the_next() -> None:
     scene = Scene()
     scene.open()
     scene.submit()
-    scene.advance(6.0)
+    scene.advance(14.0)
     scene.cancel(0)
     scene.answer_pings()
     scene.advance(1_000.0)
     scene.submit()
+    due = scene.connection.poll_timeout()
+    assert due is not None
+    assert due > scene.now
     scene.advance(8.0)
     assert not scene.connection.stalled
     scene.feed(scene.peer.accept(5))

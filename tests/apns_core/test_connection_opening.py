@@ -198,15 +198,14 @@ def test_c4_settings_that_come_too_late() -> None:
 
 
 def test_c5_our_settings_never_acknowledged() -> None:
-    scene = Scene(ConnectionConfig(request_timeout=60.0))
+    scene = Scene(ConnectionConfig(request_timeout=60.0, stall_after=60.0))
     scene.drain()
     scene.feed(scene.peer.settings(limit=100))
-    # Nobody is harmed while nothing is in flight.
-    scene.advance(30.0)
-    scene.connection.handle_timeout(scene.now)
-    assert scene.state() is ConnectionState.AUTH_PENDING
+    scene.advance(1.0)
     scene.submit()
-    scene.advance(0.0)
+    scene.advance(18.9)
+    assert scene.state() is ConnectionState.AUTH_PENDING
+    scene.advance(0.1)
     assert normals(scene.events) == [
         ("limit", 1),
         ("limit", 0),
@@ -214,6 +213,23 @@ def test_c5_our_settings_never_acknowledged() -> None:
         ("closed", Cause.NO_SETTINGS, None),
     ]
     assert scene.goaways_sent == [4]
+
+
+def test_c5_never_acknowledged_and_noticed_before_anything_is_sent() -> None:
+    scene = Scene()
+    scene.drain()
+    scene.feed(scene.peer.settings(limit=100))
+    # Nobody is harmed while nothing is in flight.
+    scene.advance(30.0)
+    scene.connection.handle_timeout(scene.now)
+    assert scene.state() is ConnectionState.AUTH_PENDING
+    scene.submit()
+    assert normals(scene.events[2:]) == [
+        ("unprocessed", 0, Cause.NO_SETTINGS),
+        ("closed", Cause.NO_SETTINGS, None),
+    ]
+    assert scene.goaways_sent == [4]
+    assert scene.peer.requests == {}
 
 
 def test_c5_our_settings_acknowledged_in_the_last_moment() -> None:
@@ -245,10 +261,29 @@ def test_c4_a_server_of_something_else_has_processed_nothing(greeting: bytes) ->
     assert [type(outcome) for outcome in scene.outcomes] == [Unprocessed, Unprocessed]
     closed = scene.closed
     assert isinstance(closed, ConnectionClosed)
-    assert closed.cause is Cause.PROTOCOL_ERROR
+    assert closed.cause is Cause.NOT_HTTP2
     assert closed.error is not None
     assert "no HTTP/2" in str(closed.error)
     assert scene.peer.requests == {}
+
+
+def test_settings_that_are_wrong_are_http2_all_the_same() -> None:
+    scene = Scene()
+    scene.submit(1)
+    scene.feed(b"\x00\x00\x06\x04" + bytes(5) + b"\x00\x02\x00\x00\x00\x01")
+    assert isinstance(scene.closed, ConnectionClosed)
+    assert scene.closed.cause is Cause.PROTOCOL_ERROR
+    assert "ENABLE_PUSH" in str(scene.closed.error)
+
+
+def test_settings_may_be_due_sooner_than_configured() -> None:
+    scene = Scene()
+    connection: Connection[int] = Connection(AUTHORITY, now=scene.now, settings_by=scene.now + 7.0)
+    assert connection.poll_timeout() == scene.now + 7.0
+    connection.handle_timeout(scene.now + 6.9)
+    assert connection.state is ConnectionState.AWAITING_SETTINGS
+    connection.handle_timeout(scene.now + 7.0)
+    assert connection.state is ConnectionState.CLOSED
 
 
 def test_an_end_before_settings_has_processed_nothing() -> None:

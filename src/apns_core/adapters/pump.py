@@ -145,7 +145,7 @@ class PumpBase(ABC, Generic[L]):
     def _forget(self, link: L, error: Exception | None, what: str) -> None:
         del self._links[link.connection_id]
         if isinstance(error, OSError | ApnsError):
-            self._report(f"{what} {link.endpoint.host}:{link.endpoint.port}", error)
+            self._report(f"{what} {_place(link)}", error)
         elif error is not None:
             self._break(error)
 
@@ -247,8 +247,11 @@ class PumpBase(ABC, Generic[L]):
         match command:
             case Connect(connection_id):
                 self._links[connection_id] = self._connect(command)
-            case Disconnect(connection_id, _, deadline):
-                self._links[connection_id].disconnect(deadline)
+            case Disconnect(connection_id, _, deadline, error):
+                link = self._links[connection_id]
+                if error is not None:
+                    self._report(f"gave up a connection to {_place(link)}", error)
+                link.disconnect(deadline)
             case _:
                 self._sign(command.issued_at)
 
@@ -268,6 +271,10 @@ class PumpBase(ABC, Generic[L]):
         # Without its traceback, which holds on to whatever took part in the attempt.
         self.last_error = error.with_traceback(None)
         self._warn(what, error)
+
+
+def _place(link: AnyLink) -> str:
+    return f"{link.endpoint.host}:{link.endpoint.port}"
 
 
 def refused_unheard() -> ConnectFailed:

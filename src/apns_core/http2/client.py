@@ -211,6 +211,11 @@ class Client:
         return self.outbox.size
 
     @property
+    def speaks_http2(self) -> bool:
+        """Whether the first that the server said was SETTINGS, well-formed or not (§3.4)."""
+        return self._reader.started
+
+    @property
     def settings_acknowledged(self) -> bool:
         """Whether the peer has acknowledged our SETTINGS (§6.5.3)."""
         return not self._settings_unacknowledged
@@ -263,7 +268,7 @@ class Client:
             take_body(stream, data, start, end)
         if ends:
             self._finish(stream)
-        elif len(stream.body) >= stream.max_body:
+        elif stream.buffer is not None and len(stream.buffer) >= stream.max_body:
             self._answer_complete(stream)
         elif credit:
             self.outbox.return_credit(stream_id, stream.received, credit)

@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 __all__ = ["FRAME_NAMES", "HIGHEST_STREAM_ID", "FrameHead", "describe_head"]
 
 FrameHead: TypeAlias = tuple[int, int, int]
-"""As `frames.SHORT_FRAME_HEAD` reads it: length and type, flags, stream id with its reserved bit."""
+"""Length and type in one number, flags, stream id with its reserved bit: as it is read."""
 
 HIGHEST_STREAM_ID: Final = 2**31 - 1
 

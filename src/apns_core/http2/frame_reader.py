@@ -36,13 +36,14 @@ class FrameReader(Generic[T]):
         "_heads",
         "_needed",
         "_partial",
-        "_started",
+        "started",
     )
 
     def __init__(self, handlers: tuple[Handler[T], ...]) -> None:
         """``handlers`` are indexed by frame type, beside `frames.FRAME_RULES`."""
         self._handlers = handlers
-        self._started = False
+        self.started = False
+        """Whether the first frame was SETTINGS, as HTTP/2 has it."""
         self._partial = bytearray()
         self._needed: int = 0
         self._block_stream = 0
@@ -88,12 +89,12 @@ class FrameReader(Generic[T]):
             stream_id &= _HIGHEST_STREAM_ID
             start = position + _HEAD_SIZE
             stop = start + length
-            if stop > end or length > _LONGEST or not self._started:
+            if stop > end or length > _LONGEST or not self.started:
                 self._check_head(head, data)
                 if stop > end:
                     self._needed = _HEAD_SIZE + length
                     return position
-                self._started = True
+                self.started = True
             position = stop
             remember(head)
             kind = length_and_kind & 0xFF
@@ -119,7 +120,7 @@ class FrameReader(Generic[T]):
         """Refuse what its head alone is reason enough to refuse."""
         length_and_kind, flags, stream_id = head
         length, kind = length_and_kind >> 8, length_and_kind & 0xFF
-        if not self._started and (kind != frames.SETTINGS or flags & frames.ACK):
+        if not self.started and (kind != frames.SETTINGS or flags & frames.ACK):
             self._heads.append(head)
             raise _not_http2(data)
         if length > _LONGEST:
