@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar, cast
 
 from apns_core.commands import Command, Connect, ConnectionId, Disconnect
 from apns_core.endpoints import Endpoint
@@ -268,9 +268,27 @@ class PumpBase(ABC, Generic[L]):
             self.sender.signing_failed(self.now())
 
     def _report(self, what: str, error: Exception) -> None:
-        # Without its traceback, which holds on to whatever took part in the attempt.
-        self.last_error = error.with_traceback(None)
+        _without_frames(error)
+        self.last_error = error
         self._warn(what, error)
+
+
+def _without_frames(error: BaseException) -> None:
+    """Let go of the frames of an error and of all behind it.
+
+    They hold on to whatever took part in the attempt, a proxy's password among it.
+    """
+    left: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.__traceback__ = None
+        left += (one.__cause__, one.__context__)
+        if isinstance(one, BaseExceptionGroup):
+            left += cast("BaseExceptionGroup[BaseException]", one).exceptions
 
 
 def _place(link: AnyLink) -> str:
