@@ -1,44 +1,62 @@
 """A server in a fuzzed script: it reads what a client writes, keeps a book, and answers as told.
 
 Its book is the judge of outcomes: what it was sent whole, what it has refused, and where its GOAWAY
-drew the line. It holds the client to windows, stream ids, its stream limit and the order of things
-while it reads, to field blocks that `hpack` can read with the table it allows, and to giving back
-the credit for what it says itself.
+drew the line, what it has answered. It holds the client to windows, stream ids, its stream limit
+and the order of things while it reads, to field blocks that `hpack` can read with the table it
+allows, and to giving back the credit for what it says itself.
 """
 
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 import hpack
 
+from apns_core.outcomes import Accepted, Outcome, Rejected
 from fuzz.decisions import Decisions
 from fuzz.frame_mutator import HEAD_SIZE, frame, split_frames
 
-__all__ = ["ScriptedServer"]
+__all__ = ["Answer", "ScriptedServer"]
 
 _REASONS: Final = (
-    b'{"reason":"BadDeviceToken"}',
-    b'{"reason":"ExpiredProviderToken"}',
-    b'{"reason":"InvalidProviderToken"}',
-    b'{"reason":"InternalServerError"}',
-    b'{"reason":"TooManyProviderTokenUpdates"}',
-    b'{"reason":"Unregistered","timestamp":1700000000000}',
-    b'{"reason":"Shutdown"}',
-    b"",
-    b"x" * 12_000,
+    (b'{"reason":"BadDeviceToken"}', "BadDeviceToken", None),
+    (b'{"reason":"ExpiredProviderToken"}', "ExpiredProviderToken", None),
+    (b'{"reason":"InvalidProviderToken"}', "InvalidProviderToken", None),
+    (b'{"reason":"InternalServerError"}', "InternalServerError", None),
+    (b'{"reason":"TooManyProviderTokenUpdates"}', "TooManyProviderTokenUpdates", None),
+    (
+        b'{"reason":"Unregistered","timestamp":1700000000000}',
+        "Unregistered",
+        1_700_000_000_000,
+    ),
+    (b'{"reason":"Shutdown"}', "Shutdown", None),
+    (b"", None, None),
+    (b"x" * 12_000, None, None),
 )
+"""Bodies, each with the reason and the timestamp that are read from it."""
 _GOAWAY_REASONS: Final = (b"", b'{"reason":"Shutdown"}', b'{"reason":"BadCertificate"}', b"\xff")
+_OK: Final = 200
 _NO_LINE: Final = 2**31 - 1
 _PSEUDO_FIELDS: Final = [b":method", b":scheme", b":authority", b":path"]
 _HALF_A_WINDOW: Final = 65_535 // 2 + 1
 """Octets that a client may have read and not credited back: it does so in larger coins."""
 
 
+class Answer(NamedTuple):
+    """What a stream was answered."""
+
+    status: int
+    reason: str | None
+    timestamp_ms: int | None
+    apns_id: str
+
+
 @final
 class ScriptedServer:
     """One connection's other side. What it says are the octets that its methods return."""
 
-    def __init__(self, script: Decisions, *, token: bool) -> None:
+    def __init__(self, script: Decisions, *, token: bool, number: int = 0) -> None:
+        """``number`` tells its `apns-id`s from those of other servers."""
         self._script = script
+        self._number = number
         self._warming_up = token
         """Whether only one stream may be open: no provider token was accepted yet."""
         self.greeted = False
@@ -48,7 +66,10 @@ class ScriptedServer:
         self.opened: list[int] = []
         self.whole: set[int] = set()
         """Streams whose END_STREAM it was sent."""
-        self.answered: set[int] = set()
+        self.listened_to = True
+        """Whether what it says next is read: else it counts for nothing, and has no place here."""
+        self.answers: dict[int, Answer] = {}
+        """The first for each stream: it decides."""
         self.refused: set[int] = set()
         self.line = _NO_LINE
         """The lowest last-stream-id of its GOAWAYs."""
@@ -76,6 +97,23 @@ class ScriptedServer:
             or stream_id in self.refused
             or stream_id > self.line
         )
+
+    def says(self, stream_id: int, outcome: Outcome[int]) -> bool:
+        """Whether an outcome is what it has answered, or nobody can tell by its book."""
+        if self.hostile:
+            return True
+        answer = self.answers.get(stream_id)
+        if isinstance(outcome, Accepted):
+            found = Answer(outcome.status, None, None, outcome.apns_id or "")
+        elif isinstance(outcome, Rejected):
+            text, timestamp_ms = outcome.reason_text, outcome.timestamp_ms
+            found = Answer(outcome.status, text, timestamp_ms, outcome.apns_id or "")
+            known = None if outcome.reason is None else outcome.reason.value
+            assert known == text, "another reason than its text says"
+        else:
+            return answer is None
+        # Of the two, only an acceptance has 200.
+        return answer == found and isinstance(outcome, Accepted) == (found.status == _OK)
 
     # ── reading ──
 
@@ -169,21 +207,20 @@ class ScriptedServer:
         if not stream_id:
             return b""
         self._open.discard(stream_id)
-        if stream_id not in self.answered:  # else it is taken for trailers, and bad ones
+        if stream_id not in self.answers:  # else it is taken for trailers, and bad ones
             self._warming_up = False
-        self.answered.add(stream_id)
-        return frame(1, 5, stream_id, b"\x88\x00\x07apns-id\x011")
+        return frame(1, 5, stream_id, b"\x88" + self._answer(stream_id, 200))
 
     def reject(self) -> bytes:
         """Answer another status, perhaps without an end."""
         stream_id = self._any_open()
         if not stream_id:
             return b""
-        self.answered.add(stream_id)
-        status = self._script.pick((b"400", b"403", b"410", b"429", b"500", b"503"))
-        body = self._script.pick(_REASONS)
+        status = self._script.pick((400, 403, 410, 429, 500, 503))
+        body, reason, timestamp_ms = self._script.pick(_REASONS)
         self._uncredited += len(body)
-        octets = frame(1, 4, stream_id, b"\x08\x03" + status) + frame(0, 0, stream_id, body)
+        block = b"\x08\x03%d" % status + self._answer(stream_id, status, reason, timestamp_ms)
+        octets = frame(1, 4, stream_id, block) + frame(0, 0, stream_id, body)
         if self._script.flag():
             self._open.discard(stream_id)
             octets += frame(0, 1, stream_id)
@@ -195,7 +232,7 @@ class ScriptedServer:
         if not stream_id:
             return b""
         code = self._script.pick((7, 5, 0, 2, 8))
-        if code == 7:
+        if code == 7 and self.listened_to:
             self.refused.add(stream_id)
         self._open.discard(stream_id)
         return frame(3, 0, stream_id, code.to_bytes(4))
@@ -205,10 +242,12 @@ class ScriptedServer:
         if not self.greeted:
             return b""
         choice = self._script.byte()
-        self.line = min(self.line, _NO_LINE if choice == 255 else 2 * choice + 1)
+        line = min(self.line, _NO_LINE if choice == 255 else 2 * choice + 1)
+        if self.listened_to:
+            self.line = line
         self._said_goaway = True
-        self._open -= {each for each in self._open if each > self.line}
-        return frame(7, 0, 0, self.line.to_bytes(4) + bytes(4) + self._script.pick(_GOAWAY_REASONS))
+        self._open -= {each for each in self._open if each > line}
+        return frame(7, 0, 0, line.to_bytes(4) + bytes(4) + self._script.pick(_GOAWAY_REASONS))
 
     def credit(self) -> bytes:
         """Open a window."""
@@ -228,8 +267,21 @@ class ScriptedServer:
 
     def anything(self) -> bytes:
         """Say what no server should."""
-        self.hostile = True
+        self.hostile = self.hostile or self.listened_to
         return self._script.some_octets()
+
+    def _answer(
+        self,
+        stream_id: int,
+        status: int,
+        reason: str | None = None,
+        timestamp_ms: int | None = None,
+    ) -> bytes:
+        """Note an answer in the book, and return the field that tells it from all others."""
+        apns_id = f"{self._number:08d}-0000-4000-8000-{stream_id:012d}"
+        if self.listened_to:
+            self.answers.setdefault(stream_id, Answer(status, reason, timestamp_ms, apns_id))
+        return b"\x40\x07apns-id\x24" + apns_id.encode()
 
     def _any_open(self) -> int:
         streams = sorted(self._open)

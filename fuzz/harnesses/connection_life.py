@@ -115,6 +115,7 @@ class _Life:
 
     def read(self) -> None:
         """Let the connection read what the server says."""
+        self.server.listened_to = self.connection.state is not ConnectionState.CLOSED
         self.connection.receive_data(self.script.pick(_SAYINGS)(self.server), self.now)
 
     def end_of_file(self) -> None:
@@ -150,13 +151,12 @@ class _Life:
         assert self.now <= self.tickets[outcome.tag].deadline + _ROUNDING, "too late"
         stream_id = self.stream_of.get(outcome.tag, 0)
         server = self.server
+        assert server.says(stream_id, outcome), "another answer than was given"
         if isinstance(outcome, Unknown):
             assert stream_id in server.whole, "unknown, though the request was never sent whole"
             assert server.hostile or not server.is_proved_unprocessed(stream_id), "known to be not"
         elif isinstance(outcome, Unprocessed):
             assert server.is_proved_unprocessed(stream_id), "called unprocessed without proof"
-        else:
-            assert server.hostile or stream_id in server.answered, "an answer from nowhere"
 
     def finish(self) -> None:
         """End of file: everything has its outcome now."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Final
 
+from apns_core.accounting import ConnectionState
 from apns_core.commands import Command, Connect, ConnectionId, Disconnect, SignToken
 from apns_core.endpoints import Endpoint
 from apns_core.outcomes import Outcome, Unknown, Unprocessed
@@ -159,7 +160,9 @@ class _Life:
 
     def connect(self, connection_id: ConnectionId) -> None:
         self.connecting.discard(connection_id)
-        self.servers[connection_id] = ScriptedServer(self.script, token=self.token)
+        self.servers[connection_id] = ScriptedServer(
+            self.script, token=self.token, number=connection_id
+        )
         self.sender.connected(connection_id, self.now)
 
     def pull(self) -> None:
@@ -179,7 +182,7 @@ class _Life:
                 attempts = self.attempts.setdefault(ticket.tag, [])
                 if self.config.on_unknown is OnUnknown.REPORT:
                     assert all(
-                        former.is_proved_unprocessed(stream_id) or stream_id in former.answered
+                        former.is_proved_unprocessed(stream_id) or stream_id in former.answers
                         for former, stream_id in attempts
                     ), "sent again, though it may have been processed"
                 attempts.append((server, ticket.stream_id))
@@ -190,7 +193,12 @@ class _Life:
         """Let a connection read what its server says."""
         connection_id = self.any_connection()
         if connection_id is not None:
-            octets = self.script.pick(_SAYINGS)(self.servers[connection_id])
+            server = self.servers[connection_id]
+            connection = self.sender._links[connection_id].connection  # noqa: SLF001 - no other way
+            server.listened_to = (
+                connection is not None and connection.state is not ConnectionState.CLOSED
+            )
+            octets = self.script.pick(_SAYINGS)(server)
             self.sender.receive_data(connection_id, octets, self.now)
 
     def end_of_file(self) -> None:
@@ -264,19 +272,17 @@ class _Life:
         """Hold an outcome to its time, and to what the books of all servers say."""
         assert self.now <= self.tickets[outcome.tag].deadline + _ROUNDING, "too late"
         attempts = self.attempts.get(outcome.tag, [])
-        proved = [server.is_proved_unprocessed(stream_id) for server, stream_id in attempts]
-        if isinstance(outcome, Unprocessed):
-            assert all(proved), "called unprocessed without proof"
-        elif isinstance(outcome, Unknown):
+        if isinstance(outcome, Unknown):
             assert any(stream_id in server.whole for server, stream_id in attempts)
-            if self.config.on_unknown is OnUnknown.REPORT:
-                # Then the last attempt has just ended, and its book has not been written on since.
-                server, stream_id = attempts[-1]
-                assert server.hostile or not server.is_proved_unprocessed(stream_id)
-        else:
-            assert any(
-                server.hostile or stream_id in server.answered for server, stream_id in attempts
-            )
+        for server, stream_id in reversed(attempts):
+            if server.hostile or stream_id in server.answers:
+                assert server.says(stream_id, outcome), "another answer than was given"
+                return
+            if not server.is_proved_unprocessed(stream_id):
+                # The last that may have been acted on: it decides.
+                assert isinstance(outcome, Unknown), "called unprocessed without proof"
+                return
+        assert isinstance(outcome, Unprocessed), "known to be not"
 
     def finish(self) -> None:
         """Abort and lose all connections: everything has its outcome now, and it is closed."""

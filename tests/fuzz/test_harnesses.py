@@ -13,7 +13,7 @@ from apns_core.connection import Connection
 from apns_core.http2.hpack_decoder import HpackDecoder
 from apns_core.http2.hpack_encoder import HpackEncoder
 from apns_core.http2.stream import Stream
-from apns_core.outcomes import Cause, Unprocessed
+from apns_core.outcomes import Accepted, Cause, Rejected, Unprocessed
 from apns_core.proxy import Proxy
 from apns_core.tickets import Ticket
 from apns_core.trust.der import Element
@@ -40,6 +40,18 @@ def _endless_body(stream: Stream, data: bytes, start: int, end: int) -> None:
 
 def _always_unprocessed(ticket: Ticket[int], cause: Cause) -> Unprocessed[int]:
     return Unprocessed(ticket.notification, ticket.tag, cause)
+
+
+def _always_accepted(ticket: Ticket[int]) -> Accepted[int]:
+    return Accepted(ticket.notification, ticket.tag)
+
+
+def _always_gone(ticket: Ticket[int]) -> Rejected[int]:
+    return Rejected(ticket.notification, ticket.tag, 410, None)
+
+
+def _same_id(_: bytes) -> str:
+    return "00000000-0000-4000-8000-000000000001"
 
 
 def _any_size(decoder: HpackDecoder, size: int) -> None:
@@ -86,6 +98,15 @@ MISTAKES = (
         "hpack_encoding", "apns_core.http2.hpack_encoder HpackEncoder.set_peer_limit", _no_update
     ),
     Mistake("connection_life", "apns_core.connection _unanswered", _always_unprocessed),
+    *[
+        Mistake(life, f"apns_core.connection {name}", by)
+        for life in ("connection_life", "sender_life")
+        for name, by in (
+            ("_rejected", _always_accepted),
+            ("_accepted", _always_gone),
+            ("_text", _same_id),
+        )
+    ],
     Mistake("sender_life", "apns_core.links Links.connect_due", _at_once),
     Mistake("answers", "apns_core.goaway _printable", str),
     Mistake("payloads", "apns_core.requests.values _ENCODE", json.JSONEncoder().encode),
@@ -118,8 +139,10 @@ def test_a_mistake_is_noticed(mistake: Mistake, monkeypatch: pytest.MonkeyPatch)
 RETRIES = {"unknown is sent again", "delayed retries are forgotten"}
 """What no connection does by itself."""
 
-LIVES = [("sender_life", plant) for plant in PLANTS]
-LIVES += [("connection_life", plant) for plant in PLANTS if plant not in RETRIES]
+LIVES = [
+    *(("sender_life", plant) for plant in PLANTS),
+    *(("connection_life", plant) for plant in PLANTS if plant not in RETRIES),
+]
 
 
 @pytest.mark.parametrize(("harness", "plant"), LIVES)
