@@ -34,7 +34,11 @@ everything is refused, attempts exceed notifications by at most a hundred."""
 
 @final
 class OnUnknown(StrEnum):
-    """What to do with a notification that may have been processed."""
+    """What to do with a notification that may have been processed.
+
+    Where it is sent again, its outcome is what the last attempt was answered. That says nothing of
+    an attempt before: a device may have shown what is `Rejected` in the end.
+    """
 
     REPORT = "report"
     """Nothing: the caller decides."""

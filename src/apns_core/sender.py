@@ -11,7 +11,7 @@ from apns_core.errors import ClientClosed, ConnectFailed, QueueFull
 from apns_core.links import Link, Links
 from apns_core.metrics import Metrics, label
 from apns_core.observer import Observer
-from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unprocessed
+from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unknown, Unprocessed
 from apns_core.reasons import FATAL_GOAWAY_REASONS, Disposition, Reason
 from apns_core.requests.request import Request
 from apns_core.requests.route import missing_topic
@@ -382,7 +382,8 @@ class Sender(Generic[T]):
             self._report(ticket, outcome)
             return False
         self._count_retry(label(outcome))
-        if type(outcome) is not Unprocessed:
+        if type(outcome) is not Unprocessed and type(self._former.get(ticket)) is not Unknown:
+            # What may have been processed still may, whatever the next attempt is answered.
             self._former[ticket] = outcome
         self._submissions.hold(ticket)
         if at <= now:

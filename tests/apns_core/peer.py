@@ -193,6 +193,11 @@ class Peer:
         flags = ["END_HEADERS", *(["END_STREAM"] if ends else [])]
         return HeadersFrame(stream_id, block, flags=flags).serialize()
 
+    def trailers(self, stream_id: int, *fields: tuple[str, str]) -> bytes:
+        self.open.discard(stream_id)
+        block = self._encoder.encode(fields)
+        return HeadersFrame(stream_id, block, flags=["END_HEADERS", "END_STREAM"]).serialize()
+
     def data(self, stream_id: int, body: bytes, *, ends: bool = False) -> bytes:
         if ends:
             self.open.discard(stream_id)

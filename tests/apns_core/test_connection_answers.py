@@ -2,10 +2,12 @@
 
 import json
 from datetime import UTC, datetime
+from time import process_time
 
 import pytest
 
 from apns_core import Accepted, Broadcast, BroadcastRoute, Outcome, Reason, Rejected
+from apns_core.connection import Connection
 from apns_core.http2.limits import MAX_BODY_SIZE
 from apns_core.requests.channels import (
     Channel,
@@ -19,7 +21,8 @@ from apns_core.requests.channels import (
     StoragePolicy,
 )
 from apns_core.requests.request import Request
-from tests.apns_core.peer import NOTIFICATION, Scene
+from tests.apns_core.http2 import wire
+from tests.apns_core.peer import AUTHORITY, NOTIFICATION, NOW, Scene
 
 APP, CHANNEL = "com.example.app", "dHN0LXNyY2gtY2hubA=="
 REQUEST_ID = "123e4567-e89b-12d3-a456-426614174000"
@@ -147,3 +150,28 @@ def test_a_rejection_without_fields_tells_none() -> None:
     assert type(rejected) is Rejected
     assert (rejected.apns_id, rejected.apns_unique_id, rejected.apns_request_id) == (None,) * 3
     assert (rejected.reason, rejected.reason_text, rejected.timestamp) == (None,) * 3
+
+
+def test_s20_a_body_octet_by_octet_costs_what_its_octets_cost() -> None:
+    """A list of channels may be long, and its server may send it in as many frames as it likes."""
+
+    def seconds(octets: int) -> float:
+        connection: Connection[str] = Connection(AUTHORITY, now=NOW, token_authentication=False)
+        connection.receive_data(wire.settings() + wire.SETTINGS_ACK, NOW)
+        connection.submit(ListChannels(APP), "", NOW)
+        connection.data_to_send()
+        connection.receive_data(wire.headers(1, wire.response_block(200)), NOW)
+        chunk = wire.data(1, b"x") * 1_000
+        started = process_time()
+        for _ in range(octets // 1_000):
+            connection.receive_data(chunk, NOW)
+            connection.data_to_send()
+        spent = process_time() - started
+        connection.receive_data(wire.data(1, ends=True), NOW)
+        (accepted,) = (each for each in connection.events() if isinstance(each, Accepted))
+        assert len(accepted.body) == octets
+        return spent
+
+    seconds(10_000)
+    # To copy all that is there with each frame would make it thirty times as much and more.
+    assert seconds(500_000) < 15 * max(seconds(100_000), 0.01)

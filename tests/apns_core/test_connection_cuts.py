@@ -35,6 +35,15 @@ def just_connected() -> Scene:
     return scene
 
 
+def held_back() -> Scene:
+    """Streams 1 to 9 carry the tags 0 to 4, and none of their bodies may be sent."""
+    scene = Scene(token=None)
+    scene.drain()
+    scene.feed(scene.peer.settings(limit=100, window=0) + scene.peer.settings_ack())
+    scene.submit(5)
+    return scene
+
+
 def everything(peer: Peer) -> bytes:
     return (
         peer.accept(5)
@@ -113,6 +122,61 @@ SCRIPTS: dict[str, tuple[Callable[[], Scene], Callable[[Peer], bytes]]] = {
             peer.headers(3, 413)
             + b"".join(peer.data(3, b"x" * 1_000) for _ in range(20))
             + peer.accept(5)
+        ),
+    ),
+    "one malformed": (
+        ten_in_flight,
+        lambda peer: (
+            peer.accept(3)
+            + peer.headers(5, 200, ("Upper", "case"), ends=True)
+            + peer.accept(7)
+            + peer.headers(9, 200, ("connection", "close"))
+            + peer.answer(11, 410, UNREGISTERED)
+        ),
+    ),
+    "informational, and then trailers": (
+        ten_in_flight,
+        lambda peer: (
+            b"".join(peer.headers(3, 103) for _ in range(8))
+            + peer.headers(3, 200)
+            + peer.trailers(3, ("x", "y"))
+            + b"".join(peer.headers(5, 103) for _ in range(9))
+            + peer.headers(7, 200)
+            + peer.trailers(7, (":status", "200"))
+            + peer.accept(9)
+        ),
+    ),
+    "early answers to what is held back": (
+        held_back,
+        lambda peer: (
+            peer.answer(1, 413, b"")
+            + peer.reset(3, 0)
+            + peer.window_update(5, 5)
+            + peer.accept(5)
+            + peer.reset(5, 0)
+            + peer.goaway(7)
+        ),
+    ),
+    "reset one and all": (
+        ten_in_flight,
+        lambda peer: b"".join(
+            peer.reset(stream_id, code)
+            for stream_id, code in zip(range(3, 23, 2), (2, 8, 7, 0, 5) * 2, strict=True)
+        ),
+    ),
+    "more to answer than is read": (
+        ten_in_flight,
+        lambda peer: peer.accept(3) + peer.ping() * 1_100 + peer.accept(5),
+    ),
+    "credit of all kinds": (
+        held_back,
+        lambda peer: (
+            peer.settings(window=10)
+            + peer.window_update(20, 1)
+            + peer.settings(window=0)
+            + peer.window_update(2**31 - 1, 3)
+            + peer.accept(5)
+            + peer.window_update(2**31 - 1)
         ),
     ),
     "half an answer": (ten_in_flight, lambda peer: peer.headers(3, 200) + peer.headers(5, 200)[:7]),

@@ -1,5 +1,7 @@
 """What a server may send too much of. Each flood ends the connection while memory stays small."""
 
+import gc
+import sys
 import tracemalloc
 from collections.abc import Callable
 from time import process_time
@@ -8,7 +10,7 @@ import pytest
 
 from apns_core.http2.client import Client
 from apns_core.http2.errors import ErrorCode
-from apns_core.http2.stream import COMPLETE, LOST
+from apns_core.http2.stream import COMPLETE, LOST, RESET, Stream
 from tests.apns_core.http2 import wire
 
 CALM = ErrorCode.ENHANCE_YOUR_CALM
@@ -69,7 +71,7 @@ def test_h1_a_block_of_nine_frames_is_read() -> None:
 
 def test_h1_what_follows_the_error_is_not_looked_at() -> None:
     client = one_request()
-    flood = wire.headers(1, b"x", complete=False) + wire.continuation(1, b"y") * 10**5
+    flood = wire.headers(1, b"x", complete=False) + wire.continuation(1, b"y") * 10**6
     tracemalloc.start()
     client.receive_data(flood, wire.NOW)
     size, peak = tracemalloc.get_traced_memory()
@@ -190,6 +192,41 @@ def test_s3_late_frames_for_a_writer_that_is_blocked() -> None:
     assert len(fed.resets) == 1_000
 
 
+def test_s4_a_hundred_thousand_resets_leave_nothing_behind() -> None:
+    client = wire.open_client()
+
+    def reset_all(rounds: int) -> None:
+        for _ in range(rounds):
+            first = client.next_stream_id
+            for _ in range(1_000):
+                wire.send(client, b"")
+            client.data_to_send()
+            resets = (wire.rst_stream(first + 2 * number, 2) for number in range(1_000))
+            client.receive_data(b"".join(resets), wire.NOW)
+            assert [stream.end for stream in wire.ended_streams(client.events)] == [RESET] * 1_000
+            client.events.clear()
+
+    reset_all(2)
+    gc.collect()
+    before = sys.getallocatedblocks()
+    reset_all(98)
+    gc.collect()
+    assert sys.getallocatedblocks() - before < 1_000
+    assert client.open_streams == 0
+
+
+def test_s4_resets_and_then_a_goaway_leave_no_stream() -> None:
+    client = wire.open_client(500)
+    resets = b"".join(wire.rst_stream(stream_id, 2) for stream_id in range(1, 1_001, 2))
+    client.receive_data(resets + wire.goaway(0), wire.NOW)
+    assert len(wire.ended_streams(client.events)) == 500
+    client.events.clear()
+    gc.collect()
+    assert not client._streams
+    assert not client._reset_ids
+    assert not [one for one in gc.get_objects() if type(one) is Stream and one.end == RESET]
+
+
 # ── frames of no use ──
 
 
@@ -267,6 +304,9 @@ def test_c9_window_updates_beyond_what_was_sent(stream_id: int) -> None:
     assert wire.feed(one_request, frame * 27).error is None
     flooded(frame * 28)
     flooded(frame * 10_000)
+    client = one_request()
+    client.receive_data(frame * 100_000, wire.NOW)
+    assert client.closed
 
 
 def test_c9_credit_in_small_coins_is_borne() -> None:

@@ -79,7 +79,9 @@ def test_c4_silence_and_less_than_a_frame(octets: bytes) -> None:
 @pytest.mark.parametrize("length", [16_385, 2**24 - 1])
 def test_c15_nine_octets_suffice_for_a_frame_too_long(kind: int, length: int) -> None:
     head = length.to_bytes(3) + bytes((kind, 0)) + (1).to_bytes(4)
-    connection_error(wire.feed(lambda: wire.open_client(1), head), SIZE)
+    fed = wire.feed(lambda: wire.open_client(1), head)
+    connection_error(fed, SIZE)
+    assert not fed.client._reader._partial, "nothing of it is kept"
 
 
 def test_c15_16384_octets_are_taken() -> None:
@@ -179,6 +181,15 @@ def test_c14_types_that_nobody_knows_are_ignored() -> None:
     assert [stream.end for stream in fed.streams] == [COMPLETE]
     assert len(fed.events) == 1
     assert fed.frames == []
+
+
+@pytest.mark.parametrize("stream_id", [0, 1, 2, 2**31 - 1])
+def test_c14_with_any_flags_too(stream_id: int) -> None:
+    for kind in range(10, 256):
+        client = wire.open_client(1)
+        frames = (wire.frame(kind, flags, stream_id, bytes(flags % 101)) for flags in range(256))
+        client.receive_data(b"".join(frames), wire.NOW)
+        assert (client.closed, client.events, client.data_to_send()) == (False, [], b"")
 
 
 @pytest.mark.parametrize(

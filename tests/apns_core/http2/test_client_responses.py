@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from apns_core.http2.errors import ErrorCode
@@ -266,6 +268,33 @@ def test_s13_informational_responses_are_skipped() -> None:
     assert (stream.end, stream.status) == (MALFORMED, 0)
     assert fed.resets == [(1, CALM)]
     assert not fed.client.closed
+
+
+def test_s13_the_ninth_ends_its_stream_however_it_is_cut() -> None:
+    hint = wire.headers(1, wire.response_block(103))
+    fed = wire.feed(lambda: wire.open_client(2), hint * 9 + wire.response(3))
+    assert [(stream.stream_id, stream.end) for stream in fed.streams] == [
+        (1, MALFORMED),
+        (3, COMPLETE),
+    ]
+    assert fed.resets == [(1, CALM)]
+
+
+def test_s15_of_ten_megabytes_no_more_is_kept_than_of_a_few() -> None:
+    client = wire.open_client(1)
+    frame = wire.data(1, bytes(16_384))
+    tracemalloc.start()
+    client.receive_data(wire.headers(1, wire.response_block(413)), wire.NOW)
+    for _ in range(640):
+        client.receive_data(frame, wire.NOW)
+        client.data_to_send()
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    (stream,) = wire.ended_streams(client.events)
+    assert (stream.end, stream.status, len(stream.body)) == (COMPLETE, 413, 16_384)
+    assert not client.closed
+    assert kept < 25_000
+    assert peak < 100_000
 
 
 def test_s13_flood_of_them_ends_the_stream_and_then_the_connection() -> None:

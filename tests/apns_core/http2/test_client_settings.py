@@ -1,3 +1,5 @@
+from time import process_time
+
 import pytest
 
 from apns_core.http2.client import Client, SettingsReceived
@@ -27,6 +29,16 @@ def test_c3_values_out_of_bounds(entry: tuple[int, int], code: ErrorCode) -> Non
     assert [(frame.kind, frame.flags) for frame in fed.frames] == [(wire.GOAWAY, 0)]
     assert [stream.end for stream in fed.streams] == [LOST]
     assert fed.client.peer.max_concurrent_streams is None
+
+
+def test_c3_a_frame_size_of_0_ends_it_at_once() -> None:
+    # A client of another make has looped for ever over CONTINUATION frames of no octets.
+    client = wire.open_client(1)
+    started = process_time()
+    client.receive_data(wire.settings((FRAME, 0)), wire.NOW)
+    wire.resets(wire.sent_frames(client))
+    assert process_time() - started < 0.01
+    assert client.closed
 
 
 def test_c3_each_frame_is_acknowledged_and_reported() -> None:

@@ -1,6 +1,7 @@
+import tracemalloc
 from collections.abc import Iterable
 from time import process_time
-from typing import Final, cast
+from typing import Any, Final, SupportsIndex, cast
 
 import pytest
 from hpack import Decoder, Encoder
@@ -10,6 +11,7 @@ from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from apns_core import __compiled__
 from apns_core.http2.errors import ErrorCode, RemoteProtocolError
 from apns_core.http2.hpack_decoder import STATIC_TABLE, Field, HpackDecoder, decode_huffman
 from tests.apns_core.http2 import wire
@@ -220,6 +222,23 @@ def test_h5_alternating_updates_stay_linear() -> None:
     assert seconds(100_000) < 20 * max(seconds(10_000), 0.001)
 
 
+def test_h5_references_between_insertions_cost_what_insertions_cost() -> None:
+    def seconds(field: bytes) -> float:
+        decoder = make(max_list_size=2**24)
+        decoder.decode(wire.literal(b"a", b"", indexed=True) * 200)
+        block = field * 10_000
+        started = process_time()
+        decoder.decode(block)
+        return process_time() - started
+
+    # A name of the table, inserted anew; the same and then a reference.
+    insertion = wire.literal(b"a", b"", indexed=True)
+    plain = min(seconds(insertion) for _ in range(3))
+    # To walk over the table with each makes it fifteen times as much.
+    assert min(seconds(b"\x7e\x00") for _ in range(3)) < 6 * plain
+    assert min(seconds(insertion + b"\xbe") for _ in range(3)) < 6 * plain
+
+
 def test_entries_go_oldest_first_and_a_huge_one_empties_the_table() -> None:
     decoder = make(max_table_size=100)
     decoder.decode(wire.literal(b"a", b"1", indexed=True) + wire.literal(b"b", b"2", indexed=True))
@@ -258,6 +277,25 @@ def test_h7_integers_above_32_bits(block: bytes) -> None:
     assert process_time() - started < 0.05
 
 
+class Watched(bytes):
+    """A block that knows how far it was read."""
+
+    furthest = 0
+
+    def __getitem__(self, at: SupportsIndex | slice) -> Any:  # noqa: ANN401 - an octet, or octets
+        if isinstance(at, SupportsIndex):
+            self.furthest = max(self.furthest, at.__index__())
+        return super().__getitem__(at)
+
+
+@pytest.mark.skipif(__compiled__, reason="compiled code reads octets without asking their owner")
+@pytest.mark.parametrize("first", [b"\xff", b"\x7f", b"\x3f", b"\x0f"])
+def test_h7_six_octets_tell(first: bytes) -> None:
+    block = Watched(first + b"\x80" * 1_000_000)
+    refused(make(), block, "RFC 7541 §5.1")
+    assert block.furthest == 5
+
+
 def test_h7_the_largest_integer_is_read() -> None:
     # 2^32-1 as a table size: read well, and then above our limit.
     with pytest.raises(RemoteProtocolError, match="a table size of 4294967295"):
@@ -285,7 +323,11 @@ def test_h7_integers_that_are_cut_off(block: bytes) -> None:
     ],
 )
 def test_h8_strings_beyond_their_block(block: bytes) -> None:
+    tracemalloc.start()
     refused(make(), block, "RFC 7541 §5.2")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000, "nothing is set aside for what is announced"
 
 
 @pytest.mark.parametrize("index", [0, 62, 63, 2**32 - 1])
