@@ -278,12 +278,12 @@ def test_settings_that_are_wrong_are_http2_all_the_same() -> None:
 
 def test_settings_may_be_due_sooner_than_configured() -> None:
     scene = Scene()
-    connection: Connection[int] = Connection(AUTHORITY, now=scene.now, settings_by=scene.now + 7.0)
-    assert connection.poll_timeout() == scene.now + 7.0
-    connection.handle_timeout(scene.now + 6.9)
-    assert connection.state is ConnectionState.AWAITING_SETTINGS
-    connection.handle_timeout(scene.now + 7.0)
-    assert connection.state is ConnectionState.CLOSED
+    scene.connection = Connection(AUTHORITY, now=scene.now, settings_by=scene.now + 7.0)
+    assert scene.connection.poll_timeout() == scene.now + 7.0
+    scene.advance(6.9)
+    assert scene.state() is ConnectionState.AWAITING_SETTINGS
+    scene.advance(0.1)
+    assert scene.state() is ConnectionState.CLOSED
 
 
 def test_an_end_before_settings_has_processed_nothing() -> None:

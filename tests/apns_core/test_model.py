@@ -40,6 +40,7 @@ from apns_core import (
 )
 from apns_core.accounting import ConnectionState
 from apns_core.connection import Connection
+from apns_core.http2.limits import MAX_UNSENT_REPLIES
 from apns_core.tickets import DONE, IN_FLIGHT, QUEUED
 from tests.apns_core.peer import NEVER, NOW, Peer, reason
 
@@ -701,6 +702,32 @@ class SenderLife(RuleBasedStateMachine):
             ):
                 continue
             assert wire.peer.credit + connection._http.unreturned_credit == WINDOW
+
+    @invariant()
+    def tables_are_equal(self) -> None:
+        """What the server's encoder refers to is what our decoder has, once all was read."""
+        for connection_id, wire in self.wires.items():
+            connection = self.connection_of(connection_id)
+            if (
+                connection is None
+                or wire.unread
+                or wire.broken
+                or connection.state is ConnectionState.CLOSED
+            ):
+                continue
+            theirs = wire.peer._encoder.header_table.dynamic_entries
+            assert connection._http._decoder.entries == tuple(theirs)
+
+    @invariant()
+    def what_waits_to_be_written_is_bounded(self) -> None:
+        for connection_id in self.wires:
+            connection = self.connection_of(connection_id)
+            if connection is not None:
+                http = connection._http
+                # Answers are counted; a stream is reset once and credited once at most; then there
+                # are the preface, a PING, the connection's credit and GOAWAY.
+                bound = 17 * MAX_UNSENT_REPLIES + 26 * (http.next_stream_id >> 1) + 200
+                assert http.output_size <= bound
 
     @invariant()
     def outcomes_are_true(self) -> None:
