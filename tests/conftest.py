@@ -1,4 +1,7 @@
-"""What all tests share: hypothesis, whose assertions are explained, and a watch over all logs."""
+"""What all tests share: hypothesis, whose assertions are explained, and a watch over all logs.
+
+And over what nobody catches.
+"""
 
 import logging
 import os
@@ -7,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.log_watch import OF_THE_TEST_SERVER, LogWatch
+from tests.log_watch import OF_THE_TEST_SERVER, HookWatch, LogWatch
 
 # Before anything imports them: the comparison of both loops is explained like any assertion.
 pytest.register_assert_rewrite("tests.contract.kit", "tests.contract.server")
@@ -26,9 +29,18 @@ for name in OF_THE_TEST_SERVER:
     logging.getLogger(name).setLevel(logging.WARNING)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def hook_watch() -> Iterator[HookWatch]:
+    """Look at what nobody catches, from the first test to the last; fail if any shows a secret."""
+    watch = HookWatch()
+    with watch.installed():
+        yield watch
+    assert watch.found == []
+
+
 @pytest.fixture(autouse=True)
-def log_watch() -> Iterator[None]:
-    """Run with every logger at DEBUG, and fail where a secret was logged."""
+def log_watch(hook_watch: HookWatch) -> Iterator[None]:
+    """Run with every logger at DEBUG, and fail where a secret was logged or left uncaught."""
     root, watch = logging.getLogger(), LogWatch()
     level = root.level
     root.setLevel(logging.DEBUG)
@@ -38,4 +50,6 @@ def log_watch() -> Iterator[None]:
     finally:
         root.removeHandler(watch)
         root.setLevel(level)
-    assert watch.found == []
+    uncaught = hook_watch.found[:]
+    hook_watch.found.clear()
+    assert watch.found + uncaught == []
