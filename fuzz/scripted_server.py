@@ -3,7 +3,8 @@
 Its book is the judge of outcomes: what it was sent whole, what it has refused, and where its GOAWAY
 drew the line, what it has answered. It holds the client to windows, stream ids, its stream limit
 and the order of things while it reads, to field blocks that `hpack` can read with the table it
-allows, and to giving back the credit for what it says itself.
+allows and that say what was submitted, to the octets of bodies, and to giving back the credit for
+what it says itself.
 """
 
 from typing import Final, NamedTuple, final
@@ -13,6 +14,7 @@ import hpack
 from apns_core.outcomes import Accepted, Outcome, Rejected
 from fuzz.decisions import Decisions
 from fuzz.frame_mutator import HEAD_SIZE, frame, split_frames
+from fuzz.letters import Letter
 
 __all__ = ["Answer", "ScriptedServer"]
 
@@ -36,6 +38,7 @@ _GOAWAY_REASONS: Final = (b"", b'{"reason":"Shutdown"}', b'{"reason":"BadCertifi
 _OK: Final = 200
 _NO_LINE: Final = 2**31 - 1
 _PSEUDO_FIELDS: Final = [b":method", b":scheme", b":authority", b":path"]
+_OF_THE_CONNECTION: Final = frozenset((b":authority", b"authorization"))
 _HALF_A_WINDOW: Final = 65_535 // 2 + 1
 """Octets that a client may have read and not credited back: it does so in larger coins."""
 
@@ -53,9 +56,13 @@ class Answer(NamedTuple):
 class ScriptedServer:
     """One connection's other side. What it says are the octets that its methods return."""
 
-    def __init__(self, script: Decisions, *, token: bool, number: int = 0) -> None:
+    def __init__(
+        self, script: Decisions, authority: bytes, *, token: bool, number: int = 0
+    ) -> None:
         """``number`` tells its `apns-id`s from those of other servers."""
         self._script = script
+        self._authority = authority
+        self._token = token
         self._number = number
         self._warming_up = token
         """Whether only one stream may be open: no provider token was accepted yet."""
@@ -66,6 +73,11 @@ class ScriptedServer:
         self.opened: list[int] = []
         self.whole: set[int] = set()
         """Streams whose END_STREAM it was sent."""
+        self._fields: dict[int, list[tuple[bytes, bytes]]] = {}
+        """Of requests that nobody has looked at; empty of those that cannot be read for sure."""
+        self._letters: dict[int, Letter] = {}
+        self._bodies: dict[int, bytes] = {}
+        """As far as they have come, and only of those that nobody has looked at since."""
         self.listened_to = True
         """Whether what it says next is read: else it counts for nothing, and has no place here."""
         self.answers: dict[int, Answer] = {}
@@ -130,6 +142,7 @@ class ScriptedServer:
                 self._open_stream(stream_id, payload)
             elif kind == 0:
                 self._take_body(stream_id, len(payload))
+                self._bodies[stream_id] = self._bodies.get(stream_id, b"") + payload
             elif kind == 3:
                 self._open.discard(stream_id)
             elif kind == 4 and not flags & 1:
@@ -150,9 +163,13 @@ class ScriptedServer:
         assert self.greeted or self.hostile, "a request before the server's SETTINGS"
         assert self.hostile or not self._said_goaway, "a request after GOAWAY"
         assert stream_id == (self.opened[-1] + 2 if self.opened else 1)
+        self._fields[stream_id] = []
         if not self.hostile:
-            names = [name for name, _ in self._decoder.decode(block, raw=True)]
-            assert names[:4] == _PSEUDO_FIELDS
+            fields = [
+                (bytes(each[0]), bytes(each[1])) for each in self._decoder.decode(block, raw=True)
+            ]
+            self._fields[stream_id] = fields
+            assert [name for name, _ in fields[:4]] == _PSEUDO_FIELDS
             assert self._limit is None or len(self._open) < self._limit, "above the limit"
             assert not (self._warming_up and self._open), "a second before the token is known"
         self.opened.append(stream_id)
@@ -168,6 +185,31 @@ class ScriptedServer:
             assert self._window >= 0, "DATA beyond the connection's window"
             left = self._initial_window + self._windows[stream_id]
             assert not octets or left >= 0, "DATA beyond the stream's window"
+
+    def look_at(self, stream_id: int, letter: Letter) -> bytes:
+        """Hold a request's fields to what was submitted; return its `authorization`."""
+        fields = self._fields.pop(stream_id)
+        self._letters[stream_id] = letter
+        authorization = b""
+        if fields:
+            said = sorted(each for each in fields if each[0] not in _OF_THE_CONNECTION)
+            assert said == letter.fields, "other fields than were submitted"
+            own = [each for each in fields if each[0] in _OF_THE_CONNECTION]
+            assert own[0] == (b":authority", self._authority)
+            assert len(own) == 1 + self._token
+            authorization = own[-1][1] if self._token else b""
+        return authorization
+
+    def look_at_bodies(self) -> None:
+        """Hold what has come of bodies to what was submitted, when all requests were looked at."""
+        assert not self._fields, "requests that nobody has submitted"
+        for stream_id, body in list(self._bodies.items()):
+            payload = self._letters[stream_id].payload
+            if stream_id in self.whole:
+                assert body == payload, "another body than was submitted"
+                del self._bodies[stream_id]
+            else:
+                assert payload.startswith(body), "another body than was submitted"
 
     # ── what it says ──
 

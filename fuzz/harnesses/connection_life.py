@@ -12,11 +12,10 @@ from apns_core.connection import Connection
 from apns_core.connection_config import ConnectionConfig
 from apns_core.connection_events import ConnectionClosed, Event
 from apns_core.outcomes import Accepted, Rejected, Unknown, Unprocessed
-from apns_core.requests.notification import Notification
-from apns_core.requests.route import Route
 from apns_core.tickets import DONE, IN_FLIGHT, QUEUED, Ticket
 from apns_core.trust.provider_token import ProviderToken
 from fuzz.decisions import Decisions
+from fuzz.letters import SIZES, Letter
 from fuzz.scripted_server import ScriptedServer
 
 __all__ = ["MAX_LENGTH", "check", "seeds"]
@@ -24,9 +23,7 @@ __all__ = ["MAX_LENGTH", "check", "seeds"]
 MAX_LENGTH: Final = 512
 
 _NOW: Final = 1_000.0
-_DEVICE: Final = "0123456789abcdef" * 4
-_ROUTE: Final = Route("com.example.app")
-_PAYLOADS: Final = (b"{}", b"x" * 300, b"x" * 4_096)
+_AUTHORITY: Final = b"api.push.apple.com"
 _CONFIG: Final = ConnectionConfig(max_streams=30)
 _PULLS: Final = (65_536, 1, 100, 1_000, 10_000)
 _PAUSES: Final = (0.0, 0.01, 1.0, 9.0, 16.0, 31.0, 3_601.0)
@@ -44,14 +41,17 @@ class _Life:
         self.now = _NOW
         self.token = script.flag()
         self.connection: Connection[int] = Connection(
-            b"api.push.apple.com", now=_NOW, token_authentication=self.token, config=_CONFIG
+            _AUTHORITY, now=_NOW, token_authentication=self.token, config=_CONFIG
         )
+        self.authorization = b""
+        """Of the provider token that was set last."""
         self.tickets: list[Ticket[int]] = []
+        self.letters: list[Letter] = []
         self.cancelled: set[int] = set()
         self.outcomes: dict[int, Event[int]] = {}
         self.stream_of: dict[int, int] = {}
         """Tag -> the stream that carried it."""
-        self.server = ScriptedServer(script, token=self.token)
+        self.server = ScriptedServer(script, _AUTHORITY, token=self.token)
         self.closed = 0
 
     # Callers.
@@ -59,11 +59,12 @@ class _Life:
     def submit(self) -> None:
         if self.connection.state in _ENDING or len(self.tickets) >= _MOST_TICKETS:
             return
-        count, payload = 1 + self.script.byte() % 8, self.script.pick(_PAYLOADS)
+        count, size = 1 + self.script.byte() % 8, self.script.pick(SIZES)
         for _ in range(count):
-            notification = Notification(_ROUTE, _DEVICE, payload)
-            ticket = self.connection.submit(notification, len(self.tickets), self.now)
-            self.tickets.append(ticket)
+            tag = len(self.tickets)
+            letter = Letter.write(tag, size, expiration=None, expires=None)
+            self.letters.append(letter)
+            self.tickets.append(self.connection.submit(letter.notification, tag, self.now))
 
     def cancel(self) -> None:
         if self.tickets:
@@ -77,16 +78,20 @@ class _Life:
             number = self.script.byte() % 4
             token = ProviderToken(f"header.claims.{number}", self.now, number)
             self.connection.set_provider_token(token)
+            self.authorization = b"bearer header.claims.%d" % number
 
     def pull(self) -> None:
         max_bytes = self.script.pick(_PULLS)
         before = self.connection._http.output_size  # noqa: SLF001 - it may be above the bound already
         output = self.connection.data_to_send(max_bytes)
         assert len(output) <= max(before, max_bytes) + _LARGEST_REQUEST
-        for ticket in self.tickets:
-            if ticket.place == IN_FLIGHT:
-                self.stream_of.setdefault(ticket.tag, ticket.stream_id)
         self.server.read(output)
+        for ticket in self.tickets:
+            if ticket.place == IN_FLIGHT and ticket.tag not in self.stream_of:
+                self.stream_of[ticket.tag] = ticket.stream_id
+                authorization = self.server.look_at(ticket.stream_id, self.letters[ticket.tag])
+                assert authorization in {b"", self.authorization}, "not the token that was set last"
+        self.server.look_at_bodies()
 
     def retire(self) -> None:
         self.connection.retire(self.now)

@@ -5,19 +5,20 @@ connection has a `ScriptedServer`, and outcomes are judged by the books of all o
 """
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from math import ceil
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from apns_core.accounting import ConnectionState
 from apns_core.commands import Command, Connect, ConnectionId, Disconnect, SignToken
 from apns_core.endpoints import Endpoint
 from apns_core.outcomes import Outcome, Unknown, Unprocessed
-from apns_core.requests.notification import Notification
-from apns_core.requests.route import Route
 from apns_core.retries import OnUnknown
 from apns_core.sender import Sender, SenderConfig
 from apns_core.tickets import DONE, IN_FLIGHT, QUEUED, Ticket
 from fuzz.decisions import Decisions
+from fuzz.letters import SIZES, Letter
 from fuzz.scripted_server import ScriptedServer
 
 __all__ = ["MAX_LENGTH", "check", "seeds"]
@@ -27,9 +28,6 @@ MAX_LENGTH: Final = 512
 _NOW: Final = 1_000.0
 _UNIX_TIME: Final = 1_800_000_000.0
 _ENDPOINT: Final = Endpoint("apns.test")
-_DEVICE: Final = "0123456789abcdef" * 4
-_ROUTE: Final = Route("com.example.app")
-_PAYLOADS: Final = (b"{}", b"x" * 300, b"x" * 4_096)
 _CONFIGS: Final = tuple(
     SenderConfig(max_queued=queued, max_connections=connections, on_unknown=on_unknown)
     for queued in (20, 3)
@@ -44,6 +42,23 @@ _MOST_SPINS: Final = 10
 
 
 _ROUNDING: Final = 1e-6
+_AS_A_DURATION: Final = 7
+
+
+class _Signed(NamedTuple):
+    """A provider token that was signed."""
+
+    issued_at: float
+    """Monotonic seconds."""
+    key: int
+    """Which signing key it was asked of; each that replaces another has the next number."""
+
+
+_TOKEN_LIFETIME: Final = 60 * 60.0
+_TOKEN_KEPT: Final = 20 * 60.0
+"""Apple's two rules: no token is older, and none is followed by another sooner on a connection."""
+_TOKEN_KEPT_AT_MOST: Final = _TOKEN_KEPT + 60.0
+"""Where its age admits that."""
 
 
 class _Life:
@@ -64,6 +79,7 @@ class _Life:
             config=self.config,
         )
         self.tickets: list[Ticket[int]] = []
+        self.letters: list[Letter] = []
         self.cancelled: set[int] = set()
         self.outcomes: dict[int, Outcome[int]] = {}
         self.commands: list[Command] = []
@@ -73,26 +89,40 @@ class _Life:
         self.attempts: dict[int, list[tuple[ScriptedServer, int]]] = {}
         """Tag -> the streams that have carried it."""
         self.connected_at = -1e9
-        self.signing = False
+        self.signing: SignToken | None = None
+        self.signing_key = 0
+        """Of the signing under way."""
+        self.key = 0
         self.signed = 0
+        self.tokens: dict[bytes, _Signed] = {}
+        """By their `authorization`."""
+        self.newest: _Signed | None = None
+        """By the key that holds."""
+        self.in_use: dict[ConnectionId, tuple[_Signed, float]] = {}
+        """What each connection has sent last, and when first."""
         self.ended = False
         """Whether `close` or `abort` was called."""
 
     # Callers.
 
     def submit(self) -> None:
-        count, payload = 1 + self.script.byte() % 8, self.script.pick(_PAYLOADS)
+        count, size = 1 + self.script.byte() % 8, self.script.pick(SIZES)
         for _ in range(count):
             if self.ended or not self.sender.room or len(self.tickets) >= _MOST_TICKETS:
                 return
-            notification = Notification(_ROUTE, _DEVICE, payload, expiration=self.expiration())
             tag = len(self.tickets)
-            self.tickets.append(self.sender.submit(notification, tag, self.now))
+            expiration, expires = self.expiration()
+            letter = Letter.write(tag, size, expiration=expiration, expires=expires)
+            self.letters.append(letter)
+            self.tickets.append(self.sender.submit(letter.notification, tag, self.now))
 
-    def expiration(self) -> int | None:
-        """Choose one that is near, so that a retry may come too late."""
-        choice = self.script.byte() % 4
-        return None if choice == 0 else 0 if choice == 1 else int(_UNIX_TIME) + 10 * choice
+    def expiration(self) -> tuple[int | timedelta | None, int | None]:
+        """Choose one that is near, so that a retry may come too late; and what it comes to."""
+        choice = self.script.byte() % 8
+        if choice == _AS_A_DURATION:
+            return timedelta(seconds=20), ceil(_UNIX_TIME - _NOW + self.now) + 20
+        expires = (None, 0, int(_UNIX_TIME) + 20, int(_UNIX_TIME) + 30)[choice % 4]
+        return expires, expires
 
     def cancel(self) -> None:
         if self.tickets:
@@ -110,6 +140,9 @@ class _Life:
 
     def replace_key(self) -> None:
         self.sender.replace_token_key(self.now)
+        if self.token:
+            self.key += 1
+            self.newest = None
 
     def close(self) -> None:
         self.ended = True
@@ -138,10 +171,14 @@ class _Life:
                     self.lose(connection_id)
                 elif connection_id in self.connecting:
                     self.settle_connecting(connection_id, well=not well)
-            case SignToken():
-                self.signing = False
+            case SignToken(issued_at):
+                self.signing = None
                 if well:
                     self.signed += 1
+                    token = _Signed(issued_at - _UNIX_TIME + _NOW, self.signing_key)
+                    self.tokens[b"bearer header.claims.%d" % self.signed] = token
+                    if token.key == self.key:
+                        self.newest = token
                     self.sender.token_signed(f"header.claims.{self.signed}", self.now)
                 else:
                     self.sender.signing_failed(self.now)
@@ -161,7 +198,7 @@ class _Life:
     def connect(self, connection_id: ConnectionId) -> None:
         self.connecting.discard(connection_id)
         self.servers[connection_id] = ScriptedServer(
-            self.script, token=self.token, number=connection_id
+            self.script, _ENDPOINT.host.encode(), token=self.token, number=connection_id
         )
         self.sender.connected(connection_id, self.now)
 
@@ -187,7 +224,26 @@ class _Life:
                     ), "sent again, though it may have been processed"
                 attempts.append((server, ticket.stream_id))
                 carried += 1
+                authorization = server.look_at(ticket.stream_id, self.letters[ticket.tag])
+                if authorization:
+                    self.judge_token(connection_id, authorization)
         assert carried == len(server.opened) - known
+        server.look_at_bodies()
+
+    def judge_token(self, connection_id: ConnectionId, authorization: bytes) -> None:
+        """Hold a provider token to its age, and to how often a connection may change it."""
+        assert authorization in self.tokens, "a provider token that nobody has signed"
+        token = self.tokens[authorization]
+        assert token.key == self.key, "a provider token of a key that was replaced"
+        now = self.sender._now  # noqa: SLF001 - the instant that it was told last
+        assert now < token.issued_at + _TOKEN_LIFETIME, "a provider token that has expired"
+        former, since = self.in_use.get(connection_id, (None, now))
+        if former is not token:
+            assert token is self.newest, "a provider token that is not the newest"
+            assert former is None or now >= since + _TOKEN_KEPT, "a change that comes too soon"
+            self.in_use[connection_id] = token, now
+        elif now >= since + _TOKEN_KEPT_AT_MOST:
+            assert token is self.newest, "a provider token that is kept too long"
 
     def read(self) -> None:
         """Let a connection read what its server says."""
@@ -260,10 +316,11 @@ class _Life:
                 assert self.now - self.connected_at >= self.config.connect_floor - 1e-6
                 assert sender_wants_one(self)
                 self.connected_at = self.now
-            case SignToken():
+            case SignToken(issued_at):
                 assert self.token
-                assert not self.signing, "two signings at once"
-                self.signing = True
+                assert self.signing is None, "two signings at once"
+                assert issued_at == int(_UNIX_TIME - _NOW + self.now), "not signed for now"
+                self.signing, self.signing_key = command, self.key
             case Disconnect():
                 pass
         self.commands.append(command)
@@ -374,6 +431,9 @@ def seeds() -> Iterator[bytes]:
         begin = sign_and_connect if configuration & 1 else connect
         yield b"".join((bytes((configuration,)), ordinary[0], begin, *ordinary[1:]))
     ordinary.insert(1, sign_and_connect)
+    # A new provider token is due, and the connection may change to it.
+    later = [bytes((wait, 10)), bytes((submit, 3, 0) + (7,) * 4), bytes((obey, 0, pull, 0, 0))]
+    yield b"".join((b"\x01", *ordinary, *later))
     extras = [bytes((operation, 3, 1, 0, 5)) for operation in range(len(_OPERATIONS))]
     extras += [bytes((read, 0, saying, 2, 1, 0, 5)) for saying in range(len(_SAYINGS))]
     for extra in extras:

@@ -10,13 +10,17 @@ import pytest
 
 from apns_core import __compiled__
 from apns_core.connection import Connection
+from apns_core.field_blocks import FieldBlocks
 from apns_core.http2.hpack_decoder import HpackDecoder
 from apns_core.http2.hpack_encoder import HpackEncoder
+from apns_core.http2.outbox import Outbox
 from apns_core.http2.stream import Stream
-from apns_core.outcomes import Accepted, Cause, Rejected, Unprocessed
+from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unprocessed
 from apns_core.proxy import Proxy
+from apns_core.requests.request import Request
 from apns_core.tickets import Ticket
 from apns_core.trust.der import Element
+from apns_core.trust.provider_token import ProviderToken, ProviderTokenSchedule
 from fuzz.corpus import kept
 from fuzz.harnesses import HARNESSES
 from tests.simulation.plants import PLANTS, planted
@@ -42,8 +46,15 @@ def _always_unprocessed(ticket: Ticket[int], cause: Cause) -> Unprocessed[int]:
     return Unprocessed(ticket.notification, ticket.tag, cause)
 
 
-def _always_accepted(ticket: Ticket[int]) -> Accepted[int]:
-    return Accepted(ticket.notification, ticket.tag)
+_CONCLUDE = Connection[int]._conclude
+
+
+def _never_rejected(
+    connection: Connection[int], ticket: Ticket[int], outcome: Outcome[int]
+) -> None:
+    if isinstance(outcome, Rejected):
+        outcome = Accepted(ticket.notification, ticket.tag, outcome.apns_id)
+    _CONCLUDE(connection, ticket, outcome)
 
 
 def _always_gone(ticket: Ticket[int]) -> Rejected[int]:
@@ -52,6 +63,31 @@ def _always_gone(ticket: Ticket[int]) -> Rejected[int]:
 
 def _same_id(_: bytes) -> str:
     return "00000000-0000-4000-8000-000000000001"
+
+
+def _split_request(blocks: FieldBlocks, request: Request) -> bytes:
+    path = b"/3/device/00\r\napns-priority: 1"
+    fields = blocks._fields(request)
+    return blocks._encoder.encode((n, path if n == b":path" else v) for n, v in fields)
+
+
+_SEND = Outbox.send
+
+
+def _send_zeros(outbox: Outbox, stream: Stream, block: bytes, body: bytes) -> None:
+    _SEND(outbox, stream, block, bytes(len(body)))
+
+
+def _first_token(connection: Connection[int], token: ProviderToken) -> None:
+    if connection.provider_token is None:
+        connection.provider_token = token
+        connection._blocks.set_authorization(token.authorization)
+
+
+def _token_of_before(
+    schedule: ProviderTokenSchedule, _: float | None, current: ProviderToken | None, __: float
+) -> ProviderToken | None:
+    return current or schedule._newest
 
 
 def _any_size(decoder: HpackDecoder, size: int) -> None:
@@ -102,11 +138,26 @@ MISTAKES = (
         Mistake(life, f"apns_core.connection {name}", by)
         for life in ("connection_life", "sender_life")
         for name, by in (
-            ("_rejected", _always_accepted),
+            ("Connection._conclude", _never_rejected),
             ("_accepted", _always_gone),
             ("_text", _same_id),
         )
     ],
+    *[
+        Mistake(life, f"apns_core.{name}", by)
+        for life in ("connection_life", "sender_life")
+        for name, by in (
+            ("field_blocks FieldBlocks.encode", _split_request),
+            ("http2.outbox Outbox.send", _send_zeros),
+            ("connection Connection.set_provider_token", _first_token),
+        )
+    ],
+    Mistake(
+        "sender_life",
+        "apns_core.trust.provider_token ProviderTokenSchedule.token_for",
+        _token_of_before,
+    ),
+    Mistake("sender_life", "apns_core.sender Sender.replace_token_key", _nothing),
     Mistake("sender_life", "apns_core.links Links.connect_due", _at_once),
     Mistake("answers", "apns_core.goaway _printable", str),
     Mistake("payloads", "apns_core.requests.values _ENCODE", json.JSONEncoder().encode),
