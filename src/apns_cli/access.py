@@ -17,6 +17,7 @@ import click
 from apns_asyncio import Client
 from apns_cli.option_groups import option_group
 from apns_cli.terminal import complain
+from apns_cli.usage import FilePath, OneOf, WholeFrom
 from apns_core import DEVELOPMENT, PRODUCTION, Endpoint, InvalidField, SenderConfig
 from apns_core.endpoints import (
     BROADCAST_DEVELOPMENT,
@@ -187,7 +188,7 @@ def usage_errors() -> Generator[None, None, None]:
 _KEY_OPTIONS: Final = (
     click.option(
         "--key",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FilePath(dir_okay=False, path_type=Path),
         envvar="APNS_KEY_FILE",
         show_envvar=True,
         help="Signing key (.p8). Its text may be in $APNS_KEY instead.",
@@ -217,7 +218,7 @@ def _refuse_password_in_arguments(
 _ACCESS_OPTIONS: Final = (
     click.option(
         "--environment",
-        type=click.Choice(["production", "development"]),
+        type=OneOf(["production", "development"]),
         default="production",
         show_default=True,
         envvar="APNS_ENVIRONMENT",
@@ -232,26 +233,26 @@ _ACCESS_OPTIONS: Final = (
         help="A server in place of Apple's, such as a simulator.",
     ),
     click.option(
-        "--port", type=click.IntRange(1, 65_535), help="Another port: 2197 passes some firewalls."
+        "--port", type=WholeFrom(1, 65_535), help="Another port: 2197 passes some firewalls."
     ),
     *_KEY_OPTIONS,
     click.option(
         "--certificate",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FilePath(dir_okay=False, path_type=Path),
         envvar="APNS_CERTIFICATE",
         show_envvar=True,
         help="Provider certificate in place of a key: PEM or .p12; $APNS_CERTIFICATE_PASSWORD.",
     ),
     click.option(
         "--certificate-key",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FilePath(dir_okay=False, path_type=Path),
         envvar="APNS_CERTIFICATE_KEY",
         show_envvar=True,
         help="The certificate's key, where it is in a file of its own.",
     ),
     click.option(
         "--ca",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FilePath(dir_okay=False, path_type=Path),
         envvar="APNS_CA_FILE",
         show_envvar=True,
         help="Trust these authorities (PEM) and no others.",

@@ -10,6 +10,7 @@ from apns_cli.parameters import STORAGE_POLICIES, When, moment
 from apns_cli.results import print_outcome
 from apns_cli.sending import config_of, send_one, timeout_option
 from apns_cli.terminal import CONTEXT_SETTINGS, EXIT_FAILED, examples
+from apns_cli.usage import Command, OneOf
 from apns_core import Accepted
 from apns_core.requests.broadcast import BROADCAST_PAYLOAD_LIMIT, Broadcast, BroadcastRoute
 
@@ -17,6 +18,7 @@ __all__ = ["broadcast"]
 
 
 @click.command(
+    cls=Command,
     context_settings=CONTEXT_SETTINGS,
     epilog=examples(
         "apns broadcast --app com.example.app --content-state state.json CHANNEL_ID",
@@ -37,7 +39,7 @@ __all__ = ["broadcast"]
 )
 @click.option(
     "--priority",
-    type=click.Choice(["10", "5", "1"]),
+    type=OneOf(["10", "5", "1"]),
     default="10",
     show_default=True,
     help="5 spares the budget.",
@@ -45,7 +47,7 @@ __all__ = ["broadcast"]
 @click.option("--request-id", metavar="UUID", help="Comes back with the answer.")
 @click.option(
     "--storage-policy",
-    type=click.Choice(list(STORAGE_POLICIES)),
+    type=OneOf(list(STORAGE_POLICIES)),
     help="The channel's: then --expiration is checked against it.",
 )
 @click.option(

@@ -18,6 +18,7 @@ from apns_cli.terminal import (
     print_facts,
     print_json,
 )
+from apns_cli.usage import Group, OneOf
 from apns_core import Accepted
 from apns_core.requests.channels import (
     ChannelRequest,
@@ -34,6 +35,7 @@ T = TypeVar("T")
 
 
 @click.group(
+    cls=Group,
     context_settings=CONTEXT_SETTINGS,
     epilog=examples(
         "apns channels create --app com.example.app --storage-policy most-recent",
@@ -78,7 +80,7 @@ _asked_options: Final = option_group(
 )
 @click.option(
     "--storage-policy",
-    type=click.Choice(list(STORAGE_POLICIES)),
+    type=OneOf(list(STORAGE_POLICIES)),
     required=True,
     help="What APNs keeps for devices that are offline. It never changes.",
 )

@@ -7,6 +7,7 @@ from typing import Final, cast, final
 import click
 
 from apns_cli.terminal import CONTEXT_SETTINGS, examples
+from apns_cli.usage import Group
 from apns_core import __compiled__, __version__
 
 __all__ = ["apns"]
@@ -26,7 +27,7 @@ COMMANDS: Final[Mapping[str, str]] = {
 
 
 @final
-class _LazyGroup(click.Group):
+class _LazyGroup(Group):
     """Imports no more than the command that runs: not every one needs a server or a loop."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -24,6 +24,7 @@ from apns_cli.terminal import (
     print_facts,
     print_json,
 )
+from apns_cli.usage import Command, Whole, WholeFrom
 from apns_core import (
     Accepted,
     Endpoint,
@@ -79,6 +80,7 @@ VIOLATIONS_SHOWN: Final = 5
 
 
 @click.command(
+    cls=Command,
     context_settings=CONTEXT_SETTINGS,
     epilog=examples(
         "apns demo",
@@ -88,14 +90,14 @@ VIOLATIONS_SHOWN: Final = 5
 )
 @click.option(
     "--count",
-    type=click.IntRange(min=1),
+    type=WholeFrom(min=1),
     default=10_000,
     show_default=True,
     help="How many notifications to send.",
 )
 @click.option(
     "--seed",
-    type=int,
+    type=Whole(),
     default=0,
     show_default=True,
     help="Draws the device tokens, and which of them are rejected.",

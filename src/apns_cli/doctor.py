@@ -16,12 +16,14 @@ from apns_cli.diagnosis import Finding, Result
 from apns_cli.inspection import Plan, inspect
 from apns_cli.probe_report import printable
 from apns_cli.terminal import CONTEXT_SETTINGS, EXIT_FAILED, complain, examples, print_json
+from apns_cli.usage import Command, Seconds
 from apns_core.requests.route import Route
 
 __all__ = ["doctor"]
 
 
 @click.command(
+    cls=Command,
     context_settings=CONTEXT_SETTINGS,
     epilog=examples(
         "apns doctor --key AuthKey_ABC123DEFG.p8 --team-id DEF123GHIJ",
@@ -40,7 +42,7 @@ __all__ = ["doctor"]
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True, max=600),
+    type=Seconds(min=0, min_open=True, max=600),
     default=10.0,
     show_default=True,
     help="Seconds for each step.",

@@ -7,6 +7,7 @@ import click
 
 from apns_cli.option_groups import option_group
 from apns_cli.parameters import When, moment
+from apns_cli.usage import OneOf
 from apns_core import PushType
 
 __all__ = ["Fields", "field_options"]
@@ -48,7 +49,7 @@ _OPTIONS: Final = (
     click.option(
         "--push-type",
         metavar="TYPE",
-        type=click.Choice([push_type.value for push_type in PushType]),
+        type=OneOf([push_type.value for push_type in PushType]),
         callback=_push_type,
         default=PushType.ALERT.value,
         show_default=True,
@@ -56,7 +57,7 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--priority",
-        type=click.Choice(["10", "5", "1"]),
+        type=OneOf(["10", "5", "1"]),
         callback=_priority,
         help="10 is at once.",
     ),

@@ -8,6 +8,7 @@ import click
 
 from apns_cli.option_groups import option_group, refuse_others
 from apns_cli.parameters import When, instant, json_document, json_object, moment
+from apns_cli.usage import OneOf, OpenFile
 from apns_core import InvalidField
 from apns_core.requests import payload
 from apns_core.requests.payload import LiveActivityAlert
@@ -82,11 +83,11 @@ _OPTIONS: Final = (
         "--payload",
         "document",
         metavar="FILE",
-        type=click.File("rb"),
+        type=OpenFile("rb"),
         callback=json_document,
         help="All of the payload, sent as it stands; - is standard input.",
     ),
-    click.option("--event", type=click.Choice(["update", "end"]), help="[default: update]"),
+    click.option("--event", type=OneOf(["update", "end"]), help="[default: update]"),
     click.option(
         "--content-state",
         metavar="FILE|JSON",

@@ -95,7 +95,7 @@ def json_object(
 def json_document(
     ctx: click.Context, param: click.Parameter, file: BinaryIO | None
 ) -> bytes | None:
-    """Read what is to be sent as it stands, and has to be a JSON object: of a `click.File`."""
+    """Read what is to be sent as it stands, and has to be a JSON object: of an `OpenFile`."""
     if file is None:
         return None
     data = file.read()

@@ -8,6 +8,7 @@ import click
 
 from apns_cli.option_groups import option_group, refuse_others
 from apns_cli.parameters import json_document, own_keys
+from apns_cli.usage import OneOf, OpenFile, Whole
 from apns_core import PushType
 from apns_core.requests import payload
 from apns_core.requests.payload import Alert, InterruptionLevel
@@ -74,20 +75,20 @@ _OPTIONS: Final = (
         "--payload",
         "document",
         metavar="FILE",
-        type=click.File("rb"),
+        type=OpenFile("rb"),
         callback=json_document,
         help="All of the payload, sent as it stands; - is standard input.",
     ),
     click.option("--title", metavar="TEXT", help="Of the alert."),
     click.option("--subtitle", metavar="TEXT", help="Of the alert."),
     click.option("--body", metavar="TEXT", help="Of the alert."),
-    click.option("--badge", metavar="N", type=int, help="On the app's icon; 0 removes it."),
+    click.option("--badge", metavar="N", type=Whole(), help="On the app's icon; 0 removes it."),
     click.option("--sound", metavar="NAME", help="default, or a file in the app."),
     click.option("--category", metavar="NAME", help="Chooses the actions."),
     click.option("--thread-id", metavar="ID", help="Groups notifications."),
     click.option(
         "--interruption-level",
-        type=click.Choice([level.value for level in InterruptionLevel]),
+        type=OneOf([level.value for level in InterruptionLevel]),
         help="How much it may interrupt.",
     ),
     click.option("--mutable-content", is_flag=True, help="Let the app change the alert."),

@@ -24,6 +24,7 @@ from apns_cli.terminal import (
     print_facts,
     print_json,
 )
+from apns_cli.usage import Command, FilePath, OneOf, OpenFile, Seconds
 from apns_cli.wire import Address, Wire, connect, resolve
 from apns_core.endpoints import Endpoint
 from apns_core.errors import ConnectFailed, InvalidField
@@ -122,6 +123,7 @@ _NOT_TO_BE_SET: Final = frozenset(
 
 
 @click.command(
+    cls=Command,
     context_settings=CONTEXT_SETTINGS,
     epilog=examples(
         "apns probe https://api.push.apple.com",
@@ -132,13 +134,13 @@ _NOT_TO_BE_SET: Final = frozenset(
 @click.argument("url")
 @click.option(
     "--method",
-    type=click.Choice(["GET", "POST"]),
+    type=OneOf(["GET", "POST"]),
     help="What to ask with.  [default: POST with a body, GET without]",
 )
 @click.option(
     "--body",
     "body_file",
-    type=click.File("rb"),
+    type=OpenFile("rb"),
     metavar="FILE",
     help="Send what is in this file; - is standard input.",
 )
@@ -157,21 +159,21 @@ _NOT_TO_BE_SET: Final = frozenset(
 )
 @click.option(
     "--ca",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     envvar="APNS_CA_FILE",
     show_envvar=True,
     help="Trust these authorities (PEM) and no others.",
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True, max=3600),
+    type=Seconds(min=0, min_open=True, max=3600),
     default=10.0,
     show_default=True,
     help="Seconds to connect in, and as many again for the response.",
 )
 @click.option(
     "--linger",
-    type=click.FloatRange(min=0, max=3600),
+    type=Seconds(min=0, max=3600),
     default=0.25,
     show_default=True,
     help="Seconds to stay after the response, answer PINGs, and watch.",

@@ -21,6 +21,7 @@ from apns_cli.terminal import (
     print_facts,
     print_json,
 )
+from apns_cli.usage import Command, OpenFile
 from apns_core.trust.provider_token import LIFETIME
 
 __all__ = ["token"]
@@ -30,6 +31,7 @@ MAX_OCTETS: Final = 16_384
 
 
 @click.command(
+    cls=Command,
     context_settings=CONTEXT_SETTINGS,
     epilog=examples(
         "apns token --key AuthKey_ABC123DEFG.p8 --team-id DEF123GHIJ",
@@ -40,7 +42,7 @@ MAX_OCTETS: Final = 16_384
 @click.option(
     "--inspect",
     metavar="FILE",
-    type=click.File("rb"),
+    type=OpenFile("rb"),
     help="Read a provider token, and sign none; - is standard input.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -27,12 +27,14 @@ from apns_cli.terminal import (
     print_json,
     print_rows,
 )
+from apns_cli.usage import Command, OpenFile
 from apns_core import Accepted, InvalidField, Notification, Outcome, Route
 
 __all__ = ["send"]
 
 
 @click.command(
+    cls=Command,
     context_settings=CONTEXT_SETTINGS,
     epilog=examples(
         "apns send --app com.example.app --body Hello --tokens-file tokens.txt",
@@ -45,7 +47,7 @@ __all__ = ["send"]
 @click.option(
     "--tokens-file",
     metavar="FILE",
-    type=click.File(encoding="utf-8"),
+    type=OpenFile(encoding="utf-8"),
     help="Device tokens, one a line; - is standard input.",
 )
 @field_options

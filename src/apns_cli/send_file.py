@@ -30,6 +30,7 @@ from apns_cli.terminal import (
     print_facts,
     print_json,
 )
+from apns_cli.usage import Command, FilePath, OneOf, WholeFrom
 from apns_core import InvalidField, PushType
 from apns_core.sender import DEFAULT_SENDER_CONFIG
 
@@ -39,6 +40,7 @@ STANDARD_INPUT: Final = Path("-")
 
 
 @click.command(
+    cls=Command,
     context_settings=CONTEXT_SETTINGS,
     epilog=examples(
         "apns send-file --app com.example.app --body Hello tokens.csv",
@@ -48,11 +50,11 @@ STANDARD_INPUT: Final = Path("-")
         "    --body Hello --results sent.jsonl -",
     ),
 )
-@click.argument("input_path", metavar="INPUT", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("input_path", metavar="INPUT", type=FilePath(dir_okay=False, path_type=Path))
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(list(FORMATS)),
+    type=OneOf(list(FORMATS)),
     help="Of INPUT; its suffix says it, but for standard input.",
 )
 @field_options
@@ -61,7 +63,7 @@ STANDARD_INPUT: Final = Path("-")
     "--results",
     "results_path",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     help="Where outcomes go, one a line.  [default: INPUT.results.jsonl]",
 )
 @click.option("--resume", is_flag=True, help="Go on: skip the lines with an outcome in --results.")
@@ -78,7 +80,7 @@ STANDARD_INPUT: Final = Path("-")
 @click.option(
     "--max-connections",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=WholeFrom(min=1),
     default=DEFAULT_SENDER_CONFIG.max_connections,
     show_default=True,
     help="How many may be open; more are opened only if work waits.",
@@ -225,7 +227,10 @@ def _unfit_is_wrong_usage(input_path: Path, results_path: Path) -> Generator[Non
             f"{results_path} is there already: --resume goes on with it, --overwrite begins anew"
         ) from None
     except OSError as error:
-        raise click.UsageError(f"{error.filename or input_path}: {error.strerror}") from None
+        # A name that leads nowhere may be anything, and is not repeated.
+        of_input = error.filename is None or Path(error.filename) == input_path
+        which = "INPUT" if of_input else "--results"
+        raise click.UsageError(f"{which}: cannot be opened ({error.strerror})") from None
     except UnfitInput as error:
         raise click.UsageError(f"{input_path}: {error}") from None
     except UnfitResults as error:

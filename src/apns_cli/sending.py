@@ -13,6 +13,7 @@ import click
 from apns_asyncio import Client
 from apns_cli.results import explain
 from apns_cli.terminal import complain
+from apns_cli.usage import Seconds
 from apns_core import Cause, ClientClosed, Outcome, SenderConfig, Unknown, Unprocessed
 from apns_core.requests.request import Request
 from apns_core.sender import DEFAULT_SENDER_CONFIG
@@ -25,7 +26,7 @@ R = TypeVar("R")
 _TIMEOUT_OPTION: Final = click.option(
     "--timeout",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     default=DEFAULT_SENDER_CONFIG.connection.request_timeout,
     show_default=True,
     help="How long each request may take; connecting is part of it.",

@@ -22,6 +22,7 @@ from apns_cli.terminal import (
     print_facts,
     print_json,
 )
+from apns_cli.usage import Command, FilePath, OneOf, WholeFrom
 from apns_simulator import (
     Ledger,
     ProviderKey,
@@ -31,6 +32,7 @@ from apns_simulator import (
     Temper,
     make_provider_key,
 )
+from apns_simulator.reasons import REASON_STATUS
 
 __all__ = ["simulate"]
 
@@ -50,7 +52,9 @@ def _made_from_json(
         try:
             in_place = value.lstrip().startswith("{")
             return kind.from_json(value if in_place else Path(value).read_text())
-        except (OSError, TypeError, ValueError) as error:
+        except OSError as error:
+            raise click.BadParameter(f"cannot be read ({error.strerror})", ctx, param) from None
+        except (TypeError, ValueError) as error:
             raise click.BadParameter(str(error), ctx, param) from None
 
     return read
@@ -60,19 +64,20 @@ def _read_rejections(
     ctx: click.Context, param: click.Parameter, rules: tuple[str, ...]
 ) -> dict[str, Rejection]:
     rejections: dict[str, Rejection] = {}
-    for rule in rules:
+    for place, rule in enumerate(rules, 1):
         prefix, separator, reason = rule.partition("=")
         if not separator or not set(prefix.lower()) <= set("0123456789abcdef"):
-            problem = f"{rule!r} is not hexadecimal digits, '=' and a reason"
+            problem = f"rule {place} is not hexadecimal digits, '=' and a reason"
             raise click.BadParameter(problem, ctx, param)
-        try:
-            rejections[prefix] = Rejection.of(reason)
-        except ValueError as error:
-            raise click.BadParameter(str(error), ctx, param) from None
+        if reason not in REASON_STATUS:
+            problem = f"rule {place} has none of Apple's reasons: {', '.join(REASON_STATUS)}"
+            raise click.BadParameter(problem, ctx, param)
+        rejections[prefix] = Rejection.of(reason)
     return rejections
 
 
 @click.command(
+    cls=Command,
     context_settings=CONTEXT_SETTINGS,
     epilog=examples(
         "apns simulate",
@@ -85,14 +90,14 @@ def _read_rejections(
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65_535),
+    type=WholeFrom(0, 65_535),
     default=0,
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
 )
 @click.option(
     "--environment",
-    type=click.Choice(["development", "production"]),
+    type=OneOf(["development", "production"]),
     help="Which of Apple's environments to be.  [default: development]",
 )
 @click.option(
@@ -118,17 +123,17 @@ def _read_rejections(
 )
 @click.option(
     "--ca-out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     help="Write the certificate authority there, and leave it.",
 )
 @click.option(
     "--key-out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     help="Write the provider key (.p8) there, and leave it.",
 )
 @click.option(
     "--env-out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     help="Write there, for a shell to read, what leads the other commands here.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a line at first, one at last.")

@@ -434,7 +434,7 @@ def test_says_that_results_were_not_written(
     ("args", "complaint"),
     [
         ((), "Missing argument"),
-        (("missing.csv",), "missing.csv: No such file"),
+        (("missing.csv",), "INPUT: cannot be opened (No such file"),
         (("tokens",), "--format"),
         (("-",), "--format"),
         (("--format", "csv", "-"), "--results"),
@@ -445,7 +445,7 @@ def test_says_that_results_were_not_written(
         (("tokens.csv", "--results", "tokens.csv", "--overwrite"), "tokens.csv: is the input"),
         (("tokens.csv", "--results", "old.jsonl"), "--resume goes on with it"),
         (("tokens.csv", "--results", "old.jsonl", "--resume"), "line 1 is not one"),
-        (("tokens.csv", "--results", "no/where.jsonl"), "no/where.jsonl: No such file"),
+        (("tokens.csv", "--results", "no/where.jsonl"), "--results: cannot be opened (No"),
         (("tokens.csv", "--push-type", "background"), "--body"),
         (("empty.csv",), "empty.csv: there is nothing in it"),
         (("strange.csv",), "column 2 of the header"),

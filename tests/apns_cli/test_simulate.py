@@ -224,10 +224,13 @@ def test_a_configuration_with_keys_needs_none_of_its_own(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--reject", "dead"], "'dead' is not hexadecimal digits"),
-        (["--reject", "xyz=BadTopic"], "'xyz=BadTopic' is not hexadecimal digits"),
-        (["--reject", "dead=Nonsense"], "'Nonsense' is not a documented reason"),
-        (["--temper", "/no/such/file"], "/no/such/file"),
+        (["--reject", "dead"], "rule 1 is not hexadecimal digits"),
+        (
+            ["--reject", "dead=BadTopic", "--reject", "xyz=BadTopic"],
+            "rule 2 is not hexadecimal digits",
+        ),
+        (["--reject", "dead=Nonsense"], "rule 1 has none of Apple's reasons"),
+        (["--temper", "/no/such/file"], "'--temper': cannot be read (No such file"),
         (["--temper", '{"x": 1}'], "--temper"),
         (["--config", '{"latency": -1}'], "latency"),
         (["--config", "{"], "--config"),
