@@ -4,9 +4,10 @@
 many, would be in the log of whatever ran the command.
 """
 
+import math
 import re
 import sys
-from typing import TYPE_CHECKING, Final, NoReturn, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 import click
 from click.types import IntParamType
@@ -118,7 +119,19 @@ class WholeFrom(click.IntRange):
 
 @final
 class Seconds(click.FloatRange):
-    """A duration."""
+    """A duration. Not a number, and for ever, are none, though Python reads both as numbers."""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - as click has it
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Return the number of seconds. Raises `click.BadParameter`."""
+        seconds: float = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail("", param, ctx)
+        return seconds
 
     def fail(
         self, message: str, param: click.Parameter | None = None, ctx: click.Context | None = None

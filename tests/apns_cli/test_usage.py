@@ -78,6 +78,25 @@ def pieces(args: tuple[str, ...]) -> Iterator[str]:
             yield secret
 
 
+@pytest.mark.parametrize("seconds", ["nan", "-nan", "inf", "-inf", "Infinity", "1e400", "NAN"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("doctor", "--timeout"),
+        ("probe", "http://127.0.0.1:1", "--timeout"),
+        ("probe", "http://127.0.0.1:1", "--linger"),
+        (*SEND, "cd", "--timeout"),
+        ("send-file", *SEND[1:], "a.csv", "--timeout"),
+        ("broadcast", "--app", "a", "--event", "end", "x", "--timeout"),
+        ("channels", "list", "--app", "a", "--timeout"),
+    ],
+)
+def test_nan_and_infinity_are_no_seconds(command: tuple[str, ...], seconds: str) -> None:
+    result = CliRunner().invoke(apns, [*command, seconds])
+    assert result.exit_code == 2
+    assert f"'{command[-1]}': is no number of seconds" in result.stderr
+
+
 def test_a_slip_in_the_name_of_a_command_is_repeated() -> None:
     assert "'sned'" in CliRunner().invoke(apns, ["sned"]).stderr
     assert "'--sned'" in CliRunner().invoke(apns, ["--sned"]).stderr
