@@ -254,7 +254,11 @@ const server = require('node:http2').createSecureServer({
 });
 server.on('stream', (stream) => {
   stream.resume();
-  stream.on('end', () => stream.respond({ ':status': 200 }, { endStream: true }));
+  // Who leaves with a request half sent ends it too, and an answer to that ends the process.
+  stream.on('end', () => {
+    if (!stream.destroyed) stream.respond({ ':status': 200 }, { endStream: true });
+  });
+  stream.on('error', () => {});
 });
 server.listen($port, '$address');
 """
