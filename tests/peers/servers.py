@@ -59,7 +59,8 @@ class RealServer:
 class Recipe:
     """How to start one kind of server.
 
-    The configuration and the arguments are `string.Template` texts. They may name every option, and
+    The configuration and the arguments are `string.Template` texts; an argument that comes out
+    empty is left out. They may name every option, and
     ``$address``, ``$port``, ``$cert``, ``$key``, ``$pem`` (key and chain in one file), ``$folder``
     and ``$config`` (the path of the written configuration).
     """
@@ -250,7 +251,10 @@ const fs = require('node:fs');
 const server = require('node:http2').createSecureServer({
   cert: fs.readFileSync('$cert'),
   key: fs.readFileSync('$key'),
-  settings: { maxConcurrentStreams: $max_concurrent_streams },
+  settings: {
+    headerTableSize: $header_table_size,
+    maxConcurrentStreams: $max_concurrent_streams,
+  },
 });
 server.on('stream', (stream) => {
   stream.resume();
@@ -309,9 +313,14 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         arguments=(
             *("--address", "$address", "--echo-upload"),
             *("--max-concurrent-streams", "$max_concurrent_streams"),
+            *("--header-table-size=$header_table_size", "$verbose"),
             *("$port", "$key", "$cert"),
         ),
-        options={"max_concurrent_streams": 100},
+        options={
+            "max_concurrent_streams": 100,
+            "header_table_size": 4_096,
+            "verbose": "",  # or "-v": every frame and field, in its output
+        },
     ),
     "haproxy": Recipe(
         binary="haproxy",
@@ -359,7 +368,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         arguments=("$config",),
         config=NODE,
         config_name="server.js",
-        options={"max_concurrent_streams": 100},
+        options={"max_concurrent_streams": 100, "header_table_size": 4_096},
     ),
     "go": Recipe(
         binary="go",
@@ -374,7 +383,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         package="hitch",
         arguments=(
             *("--frontend", "[$address]:$port", "--backend", "[$address]:$backend_port"),
-            *("--alpn-protos", "h2", "--user", "$user", "--quiet", "$pem"),
+            *("--alpn-protos", "h2", "--user=$user", "--quiet", "$pem"),
         ),
         dialect=hitch_user,
         backend=("nghttpd", "--address", "$address", "--echo-upload", "--no-tls", "$backend_port"),
@@ -424,7 +433,7 @@ def running(name: str, folder: Path, /, **options: object) -> Generator[RealServ
     }
 
     def filled(texts: tuple[str, ...]) -> list[str]:
-        return [Template(text).substitute(values) for text in texts]
+        return [one for text in texts if (one := Template(text).substitute(values))]
 
     config.write_text(Template(recipe.config).substitute(values))
     if recipe.build:

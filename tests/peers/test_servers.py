@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import ResponseReceived
+from h2.events import RemoteSettingsChanged, ResponseReceived
+from h2.settings import SettingCodes
 
 from tests.peers.servers import RECIPES, RealServer, Recipe, require, running
 
@@ -54,6 +55,28 @@ def test_haproxy_can_answer_before_the_body_is_read(tmp_path: Path) -> None:
     with running("haproxy", tmp_path, wait_for_body="") as server:
         answered = streams_answered(server, [UNFINISHED, WHOLE])
     assert sorted(answered) == [(UNFINISHED, b"200"), (WHOLE, b"200")]
+
+
+@pytest.mark.parametrize("name", ["nghttpd", "node"])
+@pytest.mark.parametrize("size", [0, 256])
+def test_the_table_of_header_fields_is_as_large_as_asked_for(
+    name: str, size: int, tmp_path: Path
+) -> None:
+    h2 = H2Connection(H2Configuration())
+    h2.initiate_connection()
+    announced: dict[int, int] = {}
+    with running(name, tmp_path, header_table_size=size) as server:
+        plain = socket.create_connection((server.host, server.port), timeout=5)
+        with closing(
+            server.client_context().wrap_socket(plain, server_hostname=server.host)
+        ) as tls:
+            tls.sendall(h2.data_to_send())
+            while not announced:
+                for event in h2.receive_data(tls.recv(65_536)):
+                    if isinstance(event, RemoteSettingsChanged):
+                        changes = event.changed_settings.values()
+                        announced = {each.setting: each.new_value for each in changes}
+    assert announced[SettingCodes.HEADER_TABLE_SIZE] == size
 
 
 def test_a_server_that_does_not_start_shows_why(tmp_path: Path) -> None:
