@@ -2,6 +2,7 @@
 
     python -m tests.simulation --seeds 0-499     a line for each violation, then totals
     python -m tests.simulation --seed 17         one world, with its trace
+    python -m tests.simulation --shrink 17       the faults that a violation needs
 
 Exit status 0 only where there was no violation.
 """
@@ -15,7 +16,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.simulation.report import Report, Totals, live
+from tests.simulation.report import Report, Totals, live, shrink
 
 _CHUNK = 10
 """Seeds that a process takes at a time."""
@@ -26,11 +27,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--seed", type=int, help="replay one world and print its trace")
+    what.add_argument("--shrink", type=int, help="find the fewest faults that violate a promise")
     what.add_argument("--seeds", type=_seeds, metavar="A-B", help="live through many worlds")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     options = parser.parse_args(arguments)
     if options.seed is not None:
         return _replay(options.seed)
+    if options.shrink is not None:
+        return _shrink(options.shrink)
     return _run(options.seeds, options.jobs)
 
 
@@ -44,6 +48,12 @@ def _replay(seed: int) -> int:
     print(report.verdict)
     print(f"trace {report.trace_hash}")
     return 0 if report.violation is None else 1
+
+
+def _shrink(seed: int) -> int:
+    needed = shrink(seed)
+    print(f"seed {seed}: {', '.join(needed) or 'no violation, or one that needs no fault'}")
+    return 0
 
 
 def _run(seeds: range, jobs: int) -> int:

@@ -37,6 +37,7 @@ def draw_machine(rng: Random, faults: tuple[Fault, ...], *, token_authentication
             jitter=rng.choice((0.2, 2.0)) if Fault.JITTER in faults else 0.0,
             segments=Fault.SEGMENTS in faults,
             bandwidth=20_000.0 if narrow else 10e6,
+            idle_limit=350.0 if Fault.IDLE_CUT in faults else None,
             send_buffer=rng.choice((500, 5_000)) if narrow else 1 << 20,
         ),
         token_authentication=token_authentication,

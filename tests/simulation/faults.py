@@ -23,6 +23,8 @@ class Fault(StrEnum):
     FIN = "closed by a box in between"
     RST = "reset by a box in between"
     CUT = "cut inside a frame"
+    IDLE_CUT = "idle connections forgotten by a box in between"
+    DRIP = "octet by octet"
     SLOW_CONNECT = "slow connect"
     REFUSED_CONNECT = "refused connect"
     HANGING_CONNECT = "connect without an end"

@@ -35,6 +35,8 @@ class Path:
     """Octets a second."""
     send_buffer: int = 1 << 20
     """Octets that may be on their way before the writer has to wait."""
+    idle_limit: float | None = None
+    """After so long without an octet, a box in between knows nothing of the connection."""
 
 
 @final
@@ -59,6 +61,9 @@ class Direction:
         self._held_until = 0.0
         self._finished = False
         self._black_hole = False
+        self._drip = 0.0
+        self.busy_at = clock.now
+        """When something was last written or read."""
         self.sent = 0
         """Octets that were written."""
         self.delivered = 0
@@ -79,6 +84,7 @@ class Direction:
         if self._finished:
             return
         self.sent += len(data)
+        self.busy_at = self._clock.now
         for piece in self._cut(data):
             self._schedule(piece, len(piece))
 
@@ -109,9 +115,14 @@ class Direction:
         """Let nothing arrive, and nobody know."""
         self._black_hole = True
 
+    def drip(self, seconds: float) -> None:
+        """Let one octet arrive each so many seconds."""
+        self._drip = seconds
+
     def heal(self) -> None:
-        """End stalls and black holes: what was sent meanwhile is sent again, as TCP does."""
+        """End what ails it: what was sent meanwhile is sent again, as TCP does."""
         self._black_hole = False
+        self._drip = 0.0
         self._held_until = 0.0
         self._clock.after(self._path.latency, self._arrive)
 
@@ -144,7 +155,13 @@ class Direction:
                 self.discard()
                 self._end()
             else:
+                if self._drip:
+                    piece, rest = piece[:1], piece[1:]
+                    if rest:
+                        self._pieces.appendleft((now, rest))
+                    self.stall(self._drip)
                 self.delivered += len(piece)
+                self.busy_at = now
                 self._deliver(piece)
 
     def _cut(self, data: bytes) -> list[bytes]:
@@ -208,7 +225,20 @@ class Link:
             self._requests.read(data, server_spoke=self.to_client.delivered > 0)
             self._note_streams()
             host.trace.wire(self.name, "writes", data)
+            idle = host.clock.now - max(to_server.busy_at, self.to_client.busy_at)
             to_server.send(data)
+            if host.machine.path.idle_limit is not None and idle > host.machine.path.idle_limit:
+                self._be_forgotten(to_server, self.to_client)
+
+    def _be_forgotten(self, to_server: Direction, to_client: Direction) -> None:
+        """Meet a box that has forgotten the connection: it says so, or says nothing."""
+        says_so = self.host.rng.random() < 0.5
+        for direction in (to_server, to_client):
+            if says_so:
+                direction.sever(0)
+            else:
+                direction.swallow()
+        self.host.trace.note(self.name, f"was forgotten{', and is reset' * says_so}")
 
     def _note_streams(self) -> None:
         """Enter which pushes have just gone where."""

@@ -52,6 +52,16 @@ def _end_link(chaos: "Chaos", *, keep: int, inside: bool = False) -> bool:
     return chaos.note(link.name, "is ended by the network")
 
 
+def _drip(chaos: "Chaos") -> bool:
+    link = chaos.link()
+    if link is None or link.to_client is None:
+        return False
+    seconds = chaos.rng.choice((0.01, 0.5, 9.0))
+    link.to_client.drip(seconds)
+    chaos.later(chaos.duration(), partial(_heal, link))
+    return chaos.note(link.name, f"drips, an octet each {seconds} s")
+
+
 def _connects(chaos: "Chaos", name: str) -> bool:
     chaos.world.connect_faults[name] = chaos.world.clock.now + chaos.duration()
     return chaos.note("network", f"connects: {name}")
@@ -74,6 +84,8 @@ NETWORK_FAULTS: Final[Mapping[Fault, "Injection"]] = MappingProxyType(
         Fault.FIN: partial(_end_link, keep=2**62),
         Fault.RST: partial(_end_link, keep=0),
         Fault.CUT: partial(_end_link, keep=0, inside=True),
+        Fault.IDLE_CUT: _from_the_beginning,
+        Fault.DRIP: _drip,
         Fault.SLOW_CONNECT: partial(_connects, name="slow"),
         Fault.REFUSED_CONNECT: partial(_connects, name="refused"),
         Fault.HANGING_CONNECT: partial(_connects, name="hangs"),

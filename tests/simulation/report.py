@@ -12,7 +12,7 @@ from tests.simulation.clock import START
 from tests.simulation.faults import Fault
 from tests.simulation.world import World
 
-__all__ = ["Report", "Totals", "live"]
+__all__ = ["Report", "Totals", "live", "shrink"]
 
 
 @final
@@ -42,9 +42,14 @@ class Report:
         )
 
 
-def live(seed: int, show: Callable[[str], None] | None = None) -> Report:
+def live(
+    seed: int,
+    show: Callable[[str], None] | None = None,
+    *,
+    without: frozenset[Fault] = frozenset(),
+) -> Report:
     """Live through one world. Whatever is raised in it is a violation."""
-    world = World(seed, show=show)
+    world = World(seed, without=without, show=show)
     violation: str | None = None
     try:
         world.run()
@@ -67,6 +72,21 @@ def live(seed: int, show: Callable[[str], None] | None = None) -> Report:
         world.injected,
         world.trace.hash,
     )
+
+
+def shrink(seed: int) -> tuple[Fault, ...]:
+    """Return faults of a world's that suffice for a violation: without any of them there is none.
+
+    Empty where the world has no violation, or needs no fault for it.
+    """
+    without: frozenset[Fault] = frozenset()
+    for fault in World(seed).faults:
+        fewer = without | {fault}
+        if live(seed, without=fewer).violation is not None:
+            without = fewer
+    if live(seed, without=without).violation is None:
+        return ()
+    return World(seed, without=without).faults
 
 
 @final

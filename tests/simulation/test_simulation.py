@@ -11,7 +11,8 @@ from tests.simulation.chaos import INJECTIONS
 from tests.simulation.clock import START, Clock, Trace, frames_of
 from tests.simulation.faults import Fault
 from tests.simulation.plants import PLANTS, planted
-from tests.simulation.report import Totals, live
+from tests.simulation.report import Totals, live, shrink
+from tests.simulation.world import World
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(20)
@@ -95,6 +96,20 @@ def test_a_violation_is_told_with_the_command_that_shows_it(
     printed = capsys.readouterr().out
     assert "python -m tests.simulation --seed 0" in printed
     assert "1 violations, seeds [0]" in printed
+
+
+@plants
+def test_a_violation_is_shrunk_to_the_faults_that_it_needs() -> None:
+    with planted("last-stream-id is taken for 0"):
+        seed = next(seed for seed in range(50) if live(seed).violation is not None)
+        needed = shrink(seed)
+        whole = set(World(seed).faults)
+        assert set(needed) < whole
+        assert live(seed, without=frozenset(whole - set(needed))).violation is not None
+        for fault in needed:
+            without = frozenset(whole - set(needed)) | {fault}
+            assert live(seed, without=without).violation is None
+    assert shrink(seed) == ()
 
 
 @plants
