@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar, final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import click
 
@@ -33,7 +33,16 @@ from apns_core.trust.key_files import KeyFileWarning
 from apns_core.trust.signing import TokenKey
 from apns_core.trust.tls import client_context
 
-__all__ = ["Access", "Credentials", "Service", "access_options", "key_options", "usage_errors"]
+__all__ = [
+    "Access",
+    "Credentials",
+    "Service",
+    "access_options",
+    "key_options",
+    "parse_server",
+    "split_url",
+    "usage_errors",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -162,13 +171,28 @@ _PKCS12_SUFFIXES: Final = frozenset((".p12", ".pfx"))
 def parse_server(text: str) -> Endpoint:
     """Read ``HOST``, ``HOST:PORT`` or ``https://HOST:PORT``. Raises `InvalidField`."""
     try:
-        parts = urlsplit(text if "://" in text else f"https://{text}")
-        port = parts.port
-    except ValueError:
-        raise InvalidField("server", "is not HOST, HOST:PORT or https://HOST:PORT") from None
-    if parts.scheme != "https" or not parts.hostname or parts.username is not None:
-        raise InvalidField("server", "is not HOST, HOST:PORT or https://HOST:PORT")
-    return Endpoint(parts.hostname, 443 if port is None else port)
+        parts = split_url(text)
+        # Whoever writes more expects it to be of use; urlsplit does not tell of an empty query.
+        more = parts.path not in {"", "/"} or "?" in text or "#" in text
+        if parts.scheme == "https" and parts.username is None and not more:
+            return Endpoint(parts.hostname or "", 443 if parts.port is None else parts.port)
+    except ValueError:  # InvalidField of a host, or of a port, is one as well
+        pass
+    raise InvalidField("server", "is not HOST, HOST:PORT or https://HOST:PORT: see --server")
+
+
+def split_url(text: str) -> SplitResult:
+    """Take a URL apart; without a scheme it is https.
+
+    Raises ValueError, of blanks and control characters too: `urlsplit` leaves some of them out
+    without a word.
+    """
+    if _BLANK_OR_CONTROL(text):
+        raise ValueError("a URL has no blanks and no control characters")
+    return urlsplit(text if "://" in text else f"https://{text}")
+
+
+_BLANK_OR_CONTROL: Final = re.compile(r"[\s\x00-\x20\x7f-\x9f]").search
 
 
 @contextmanager

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import BinaryIO, Final, final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 import click
 
-from apns_cli.access import usage_errors
+from apns_cli.access import split_url, usage_errors
 from apns_cli.exchange import Exchange, Request, converse
 from apns_cli.probe_report import Connected, complaint, facts, members
 from apns_cli.results import explain
@@ -65,12 +65,14 @@ _PATH: Final = re.compile(r"[!-~]+").fullmatch
 def parse_url(url: str) -> Target:
     """Read a URL; without a scheme it is https. Raises `InvalidField`."""
     try:
-        parts = urlsplit(url if "://" in url else f"https://{url}")
+        parts = split_url(url)
         return _target(parts, parts.port)
     except ValueError as error:
         if isinstance(error, InvalidField):
             raise
-        raise InvalidField("url", "is no URL: https://HOST[:PORT][/PATH]") from None
+        raise InvalidField(
+            "url", "is no URL: https://HOST[:PORT][/PATH], percent-encoded"
+        ) from None
 
 
 def _target(parts: SplitResult, port: int | None) -> Target:

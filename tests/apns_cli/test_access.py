@@ -5,7 +5,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from apns_cli.access import Access, Credentials, Service, access_options, key_options
+from apns_cli.access import (
+    Access,
+    Credentials,
+    Service,
+    access_options,
+    key_options,
+    parse_server,
+)
 from apns_core import Endpoint, InvalidField
 from apns_simulator import make_provider_key
 
@@ -56,6 +63,7 @@ def key_file(tmp_path: Path) -> Path:
         (("--server", "localhost:2197"), "localhost:2197"),
         (("--server", "https://127.0.0.1:8443"), "127.0.0.1:8443"),
         (("--server", "[::1]:8443"), "::1:8443"),
+        (("--server", "https://localhost:8443/"), "localhost:8443"),
         (("--server", "localhost", "--port", "99"), "localhost:99"),
     ],
 )
@@ -83,10 +91,31 @@ def test_broadcasts_have_other_hosts_in_apples_samples(environment: str, host: s
     assert replace(SEEN.pop(), service=Service.BROADCAST).endpoint() == Endpoint(host)
 
 
-@pytest.mark.parametrize("server", ["http://host", "https://me@host", "host:x", "", "a b"])
+@pytest.mark.parametrize(
+    "server",
+    ["http://host", "https://me@host", "host:x", "host:0", "", "a b", "https://", "ho!st", "[::1"],
+)
 def test_a_server_that_is_none(server: str) -> None:
-    result = CliRunner().invoke(show, ["--server", server, "to"])
-    assert isinstance(result.exception, InvalidField)
+    with pytest.raises(InvalidField, match=r"^server: is not HOST, .*--server"):
+        parse_server(server)
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["ho\nst", "host\r\n", "\thost", "host ", "ho\x00st", "ho\x7fst", "ho\u2028st", "host:4\n43"],
+)
+def test_stray_characters_of_a_server_are_not_left_out(server: str) -> None:
+    with pytest.raises(InvalidField, match=r"^server: is not HOST"):
+        parse_server(server)
+
+
+@pytest.mark.parametrize(
+    "more", ["/path", "//", "?", "?x", "#", "#fragment", "/?x", "/#f", "/3/device/00?a=b#c"]
+)
+def test_more_than_a_server_is_not_left_out(more: str) -> None:
+    for server in ("host", "host:443", "https://host:443"):
+        with pytest.raises(InvalidField, match=r"^server: is not HOST"):
+            parse_server(server + more)
 
 
 def test_the_key_id_is_in_the_name_of_the_file(key_file: Path) -> None:

@@ -591,7 +591,7 @@ def test_tls_that_breaks_after_the_handshake(ca: str) -> None:
         (["https://me:secret@host"], "url: "),
         (["https://host:99999"], "url: "),
         (["https://host:0"], "port: "),
-        (["https://ho st"], "host: "),
+        (["https://ho st"], "url: "),
         (["https://host/a b"], "url: "),
         (["https://host/\N{SNOWMAN}"], "url: "),
         (["https://[::1"], "url: "),
@@ -643,6 +643,13 @@ def test_a_url_that_is_none_is_not_quoted() -> None:
     with pytest.raises(InvalidField, match="is no URL") as caught:
         parse_url("https://[secret")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stray", ["\n", "\r", "\t", " ", "\x00", "\x7f", "\x85", "\u2028"])
+@pytest.mark.parametrize("url", ["https://ho{}st", "https://host/a{}b", "{}host", "host{}"])
+def test_stray_characters_of_a_url_are_not_left_out(url: str, stray: str) -> None:
+    with pytest.raises(InvalidField, match="url: is no URL"):
+        parse_url(url.format(stray))
 
 
 def test_an_https_url_may_be_probed_in_cleartext() -> None:

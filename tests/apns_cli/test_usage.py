@@ -44,7 +44,7 @@ SEND = ("send", "--app", "com.example.app", "--body", "Hello")
         (("probe", "--linger", "-1", "localhost"), "is no number of seconds from 0, up to 3600"),
         (("demo", "--count", DEVICE_TOKEN), "'--count': is no whole number, 1 or more"),
         ((*SEND, "--environment", PROVIDER_TOKEN, "cd"), "is none of production, development"),
-        ((*SEND, "--server", PROVIDER_TOKEN, "cd"), "host: must be"),
+        ((*SEND, "--server", PROVIDER_TOKEN, "cd"), "server: is not"),
         (
             (*SEND, "--key", DEVICE_TOKEN, "--key-id", "A" * 10, "--team-id", "B" * 10, "cd"),
             "path: ",
