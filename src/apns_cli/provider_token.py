@@ -1,5 +1,6 @@
 """`apns token`: signs a provider token, or says what one holds and whether APNs would take it."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -97,12 +98,15 @@ def _inspect(data: bytes, *, as_json: bool) -> bool:
         # The text of the cause may quote the token.
         complain("apns token: this is no JWT: three parts in base64url, the first two of JSON")
         return False
-    fields = {**decoded["payload"], **decoded["header"]}
+    # Each from its own part: APNs looks for no key id among the claims.
+    header, claims = decoded["header"], decoded["payload"]
+    fields = {name: header.get(name) for name in _OF_THE_HEADER}
+    fields |= {name: claims.get(name) for name in _OF_THE_CLAIMS}
     issued_at = fields.get("iat")
     age = time() - issued_at if _is_unix_seconds(issued_at) else None
     problems = list(_problems(fields, age))
     if as_json:
-        members = {title: fields.get(name) for name, title in _MEMBERS.items()}
+        members = {title: _as_json(fields[name]) for name, title in _MEMBERS.items()}
         judged = {"age": None if age is None else int(age), "acceptable": not problems}
         print_json({**members, **judged, "problems": problems})
     else:
@@ -112,6 +116,9 @@ def _inspect(data: bytes, *, as_json: bool) -> bool:
     return not problems
 
 
+_OF_THE_HEADER: Final = ("alg", "kid")
+_OF_THE_CLAIMS: Final = ("iss", "iat")
+
 _MEMBERS: Final[Mapping[str, str]] = {
     "alg": "algorithm",
     "kid": "key_id",
@@ -119,6 +126,15 @@ _MEMBERS: Final[Mapping[str, str]] = {
     "iat": "issued_at",
 }
 """A field of the token -> its name in JSON."""
+
+
+def _as_json(value: object) -> object:
+    """Return what can stand in JSON; None for what only Python reads there, such as NaN."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return None
+    return value
 
 
 def _problems(fields: Mapping[str, object], age: float | None) -> Iterator[str]:

@@ -72,7 +72,7 @@ def print_rows(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) 
 
 def print_json(members: Mapping[str, object]) -> None:
     """Print one JSON object in one line of standard output."""
-    click.echo(json.dumps(members))
+    click.echo(json.dumps(members, allow_nan=False))
 
 
 def complain(text: str) -> None:

@@ -1,6 +1,7 @@
 import io
 import json
 import sys
+from base64 import urlsafe_b64encode
 
 import jwt
 import pytest
@@ -129,6 +130,54 @@ def test_inspects_what_may_be_refused(
     assert facts["APNs would take it"] == ("yes" if problem is None else "NO")
     assert result.exit_code == (0 if problem is None else 1)
     assert (problem or "") in result.stderr
+
+
+def parts(header: str, claims: str) -> str:
+    """Return a token of these, word for word; nobody has signed it."""
+    encoded = (urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in (header, claims))
+    return ".".join((*encoded, "AAAA"))
+
+
+@pytest.mark.parametrize(
+    ("header", "claims", "lacks"),
+    [
+        ({"kid": None}, {"kid": "ABC123DEFG"}, "key_id"),
+        ({"iss": "DEF123GHIJ"}, {"iss": None}, "team_id"),
+        ({"iat": 1_800_000_000}, {"iat": None}, "issued_at"),
+    ],
+)
+def test_a_field_in_the_other_part_does_not_count(
+    header: dict[str, object], claims: dict[str, object], lacks: str, simulated: Simulated
+) -> None:
+    of_header = {"alg": "ES256"} | HEADERS | header
+    of_claims = GOOD | claims
+    text = parts(
+        *(
+            json.dumps({name: value for name, value in part.items() if value is not None})
+            for part in (of_header, of_claims)
+        )
+    )
+    result = simulated.run("token", "--inspect", "-", "--json", stdin=text)
+    seen = json.loads(result.stdout)
+    assert (result.exit_code, seen["acceptable"], seen[lacks]) == (1, False, None)
+
+
+def test_a_claim_does_not_stand_in_for_the_algorithm(simulated: Simulated) -> None:
+    text = parts('{"alg": "HS256", "kid": "ABC123DEFG"}', json.dumps(GOOD | {"alg": "ES256"}))
+    result = simulated.run("token", "--inspect", "-", "--json", stdin=text)
+    assert (result.exit_code, json.loads(result.stdout)["algorithm"]) == (1, "HS256")
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e400", '[1, {"a": [NaN]}]'])
+def test_json_has_no_numbers_that_are_none(value: str, simulated: Simulated) -> None:
+    def refuse(constant: str) -> None:
+        pytest.fail(f"{constant} is no JSON")
+
+    text = parts('{"alg": "ES256", "kid": "ABC123DEFG"}', f'{{"iat": {value}, "iss": {value}}}')
+    result = simulated.run("token", "--inspect", "-", "--json", stdin=text)
+    seen = json.loads(result.stdout, parse_constant=refuse)
+    assert (seen["issued_at"], seen["team_id"], seen["acceptable"]) == (None, None, False)
+    assert simulated.run("token", "--inspect", "-", stdin=text).exit_code == 1
 
 
 @pytest.mark.parametrize(
