@@ -50,9 +50,10 @@ class Connection(Generic[T]):
     """The state machine of one connection, from the preface to its end.
 
     Inputs, ``now`` in monotonic seconds and never decreasing: `submit`, `cancel`,
-    `set_provider_token`, `receive_data`, `receive_eof`, `handle_timeout`, `observe`, `retire`,
-    `close`. Outputs, to be drained after each input: `data_to_send`, `events`, `poll_timeout`. A
-    missed drain delays, it never corrupts. Getters: the attributes and properties.
+    `set_provider_token`, `withhold_provider_token`, `receive_data`, `receive_eof`,
+    `handle_timeout`, `observe`, `retire`, `close`. Outputs, to be drained after each input:
+    `data_to_send`, `events`, `poll_timeout`. A missed drain delays, it never corrupts. Getters: the
+    attributes and properties.
 
     What the server sends never raises. It becomes an event, or the outcome of a notification.
 
@@ -158,6 +159,11 @@ class Connection(Generic[T]):
             self.provider_token = token
             self.token_first_used_at = None
             self._blocks.set_authorization(token.authorization)
+
+    def withhold_provider_token(self) -> None:
+        """Send no request until another token is set: the one in use is too old."""
+        self.provider_token = None
+        self.token_first_used_at = None
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Take what was read, in pieces of any size."""

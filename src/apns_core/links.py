@@ -110,6 +110,8 @@ class Links(Generic[T]):
         "_backoff",
         "_config",
         "_endpoint",
+        "_extra_at",
+        "_extras",
         "_floor",
         "_next_id",
         "_relapsed",
@@ -124,14 +126,16 @@ class Links(Generic[T]):
         self._endpoint = endpoint
         self._config = config
         self._backoff = Backoff(rng)
+        self._extras = Backoff(rng)
         self._relapses = Backoff(rng)
         self._relapsed = False
         self.by_id: dict[ConnectionId, Link[T]] = {}
         """All of them; to be read only."""
         self._next_id = 1
-        # The next connect comes at the later of both.
+        # The next connect comes at the later of both; one beside others at the latest of three.
         self._floor = now
         self._retry_at = now
+        self._extra_at = now
 
     def __len__(self) -> int:
         return len(self.by_id)
@@ -167,7 +171,7 @@ class Links(Generic[T]):
     def refused(self, link: Link[T], now: float) -> None:
         """Count an attempt that no connection came of."""
         self.remove(link)
-        self._postpone(self._backoff.failed(now))
+        self._failed(link, now)
 
     def prove(self, link: Link[T]) -> None:
         """Note that a connection is of use: there is nothing to wait for, and all is forgiven.
@@ -177,6 +181,9 @@ class Links(Generic[T]):
         link.proved = True
         self._backoff.succeeded()
         self._retry_at = self._floor
+        if self._is_extra(link):
+            self._extras.succeeded()
+            self._extra_at = self._floor
 
     def blame(self, link: Link[T], now: float) -> None:
         """Count, once, a connection that ends without having been of use."""
@@ -184,8 +191,8 @@ class Links(Generic[T]):
             return
         link.blamed = True
         # It cost both sides a handshake and came to nothing: that counts twice.
-        self._backoff.failed(now)
-        self._postpone(self._backoff.failed(now))
+        self._failed(link, now)
+        self._failed(link, now)
 
     def relapse(self, link: Link[T], now: float) -> None:
         """Count, once, a connection that was given up because the server had ceased to be of use.
@@ -222,7 +229,7 @@ class Links(Generic[T]):
             return max(self._floor, self._retry_at)
         if usable >= self._config.max_connections:
             return None
-        return max(self._floor, self._retry_at, since + self._config.scale_after)
+        return max(self._floor, self._retry_at, self._extra_at, since + self._config.scale_after)
 
     def departure(self) -> tuple[float, Link[T], Connection[T], Cause] | None:
         """Return when to let which connection go, in monotonic seconds, and why; None if none.
@@ -250,6 +257,17 @@ class Links(Generic[T]):
         if usable <= 1:
             departures = [one for one in departures if one[3] is not Cause.RETIRED]
         return min(departures, key=_WHEN, default=None)
+
+    def _failed(self, link: Link[T], now: float) -> None:
+        """Count a failure against connects of its kind."""
+        if self._is_extra(link):
+            # A box in between may allow no more than one; its successor must not wait for that.
+            self._extra_at = max(self._extra_at, self._extras.failed(now))
+        else:
+            self._postpone(self._backoff.failed(now))
+
+    def _is_extra(self, link: Link[T]) -> bool:
+        return any(other.usable and other is not link for other in self.by_id.values())
 
     def _postpone(self, at: float) -> None:
         self._retry_at = max(self._retry_at, at)

@@ -194,6 +194,8 @@ class Sender(Generic[T]):
         """
         if self._schedule is not None:
             self._schedule.replace(now)
+            if self.failure in _KEY_REASONS:
+                self.failure = None
             for link in list(self._links):
                 if link.connection is not None:
                     self._let_go(link, link.connection, Cause.RETIRED, now)
@@ -419,7 +421,7 @@ class Sender(Generic[T]):
         self.metrics.goaways[reason] += 1
         if self._observer is not None:
             self._observer.on_goaway(reason)
-        if event.reason not in FATAL_GOAWAY_REASONS:
+        if event.reason not in FATAL_GOAWAY_REASONS or self._is_of_a_former_key(link, event.reason):
             return
         self.failure = event.reason
         for ticket in self._submissions.all_unfinished():
@@ -428,6 +430,13 @@ class Sender(Generic[T]):
         for other in self._links:
             if other.connection is None:
                 self._disconnect(other, Cause.FATAL)
+
+    def _is_of_a_former_key(self, link: Link[T], reason: Reason) -> bool:
+        """Whether what was refused is not in use any more."""
+        if reason not in _KEY_REASONS or self._schedule is None or link.connection is None:
+            return False
+        token = link.connection.provider_token
+        return token is not None and self._schedule.is_refused(token)
 
     def _on_closed(
         self, link: Link[T], connection: Connection[T], event: ConnectionClosed, now: float
@@ -483,14 +492,19 @@ class Sender(Generic[T]):
     def _choose_token(
         self, link: Link[T], connection: Connection[T], schedule: ProviderTokenSchedule
     ) -> None:
-        token = schedule.token_for(
-            connection.token_first_used_at, connection.provider_token, self._now
+        first_used_at, current, now = (
+            connection.token_first_used_at,
+            connection.provider_token,
+            self._now,
         )
+        token = schedule.token_for(first_used_at, current, now)
         if token is not None:
             connection.set_provider_token(token)
-        elif connection.provider_token is not None:
-            # Its token was refused or revoked, and a change would come too soon for APNs.
-            self._let_go(link, connection, Cause.RETIRED, self._now)
+        elif schedule.is_spoilt(first_used_at, current, now):
+            self._let_go(link, connection, Cause.RETIRED, now)
+        elif current is not None:
+            # It was idle for as long as a token lasts. Another is being signed, and it may change.
+            connection.withhold_provider_token()
 
     def _wind_up(self, now: float) -> None:
         """Everything is answered and the client is closing: let go of the connections."""
@@ -539,5 +553,7 @@ def _is_due(at: float | None, now: float) -> bool:
     return at is not None and at <= now
 
 
+_KEY_REASONS: Final = (Reason.BAD_ENVIRONMENT_KEY_ID_IN_TOKEN,)
+"""Of `FATAL_GOAWAY_REASONS`, those that another key may be free of."""
 # The server has judged the notification, or the device: the connection serves its purpose.
 _VERDICTS: Final = frozenset((Disposition.FAIL, Disposition.FORGET_DEVICE))

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from apns_core import Sender, SignToken
-from apns_simulator import SimulatorConfig, Temper
+from apns_core import Reason, Sender, SignToken
+from apns_simulator import GoAway, SimulatorConfig, Temper
 from tests.apns_core.world import ENDPOINT, ONE, START, World, token_authority
 
 HOUR = 3_600.0
@@ -230,6 +230,54 @@ def test_a_key_that_is_revoked_while_it_connects_is_not_used() -> None:
     world.finish()
     assert world.tally() == {"accepted": 3}
     assert len(world.connect_times) == 1
+
+
+@pytest.mark.parametrize("minutes", [30, 59, 61, 125, 600])
+def test_a_connection_that_was_idle_for_as_long_as_a_token_lasts_is_kept(minutes: int) -> None:
+    world = World(apns=APNS, key=KEY)
+    world.submit(1)
+    world.run(60.0 * minutes)
+    world.submit(2)
+    world.finish()
+    assert world.tally() == {"accepted": 3}
+    assert len(world.connect_times) == 1
+    assert world.simulator.ledger.by_reason.total() == 0
+
+
+def test_nothing_goes_with_an_old_token_while_none_can_be_signed() -> None:
+    world = World(apns=APNS, key=KEY)
+    world.submit(1)
+    world.run(HOUR + 60.0)
+    sign, world.sign = world.sign, lambda _: None
+    world.submit(1)
+    world.run(5.0)
+    assert world.sender.queued == 1
+    world.sign = sign
+    world.finish()
+    assert world.tally() == {"accepted": 2}
+    assert len(world.connect_times) == 1
+
+
+def test_another_key_lifts_what_was_said_of_the_one_before() -> None:
+    world = World(apns=APNS, key=KEY)
+    world.submit(1)
+    world.run()
+    (link,) = world.live_links
+    assert link.server is not None
+    link.server.hold()
+    world.submit(1)
+    world.run(0.05)
+    link.server.send_goaway(GoAway.because("BadEnvironmentKeyIdInToken"))
+    link.pump_server()
+    world.run(1.0)
+    assert world.sender.failure is Reason.BAD_ENVIRONMENT_KEY_ID_IN_TOKEN
+    world.sender.replace_token_key(world.now)
+    failure: object = world.sender.failure
+    assert failure is None
+    # It may say so again, of the key that is gone.
+    world.submit(2)
+    world.finish()
+    assert world.tally()["accepted"] == 3
 
 
 def test_a_token_is_neither_shown_nor_kept_in_the_open() -> None:

@@ -14,7 +14,7 @@ least: sent first at minute 40 at the latest, it is replaced by minute 60.
     token 2                          |--- new connections ---|- kept -|
 """
 
-from typing import Final, NoReturn, Protocol, final
+from typing import Final, NoReturn, Protocol, cast, final
 
 from apns_core.errors import InvalidField
 
@@ -76,14 +76,19 @@ class ProviderToken:
 
     def __init__(self, jwt: str, issued_at: float, number: int = 0) -> None:
         # Bytes from 0x21 to 0x7e: no space, no control character (RFC 9113 Section 8.2.1).
-        if not jwt or not all("!" <= character <= "~" for character in jwt):
+        # What a subclass of str encodes to may be something else.
+        text = str.__str__(jwt) if isinstance(cast("object", jwt), str) else ""
+        if not text or not all("!" <= character <= "~" for character in text):
             raise InvalidField("provider_token", "must be a JWT: visible ASCII characters only")
-        self.authorization = b"bearer " + jwt.encode("ascii")
+        self.authorization = b"bearer " + text.encode("ascii")
         self.issued_at = issued_at
         self.number = number
 
     def __repr__(self) -> str:
-        return f"<ProviderToken number={self.number} issued_at={self.issued_at}>"
+        try:
+            return f"<ProviderToken number={self.number} issued_at={self.issued_at}>"
+        except AttributeError:  # refused: whoever reports the error may show its locals
+            return "<ProviderToken, refused>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a provider token is a credential and cannot be pickled")
@@ -191,9 +196,8 @@ class ProviderTokenSchedule:
         ``current`` is the token that the connection sent last and ``first_used_at`` the moment at
         which it sent it first; both None on a new connection.
 
-        None means that the connection may send nothing now. A new one waits until a JWT is signed.
-        Any other is to be retired: its token was refused or revoked, or is too old while a change
-        would come too soon, which happens only after signing failed for a while.
+        None means that the connection may send nothing now: it waits until a JWT is signed, unless
+        it `is_spoilt`.
         """
         token = self._newest
         if current is not None and first_used_at is not None:
@@ -204,6 +208,22 @@ class ProviderTokenSchedule:
         if token is None or now >= token.issued_at + LIFETIME:
             return None
         return token
+
+    def is_spoilt(
+        self, first_used_at: float | None, current: ProviderToken | None, now: float
+    ) -> bool:
+        """Whether no token will do for a connection that `token_for` has none for: retire it.
+
+        Its token was refused or revoked; or it is too old while a change would come too soon, which
+        happens only after signing failed for a while.
+        """
+        if current is None or first_used_at is None:
+            return False
+        return self.is_refused(current) or now < _change_at(current, first_used_at)
+
+    def is_refused(self, token: ProviderToken) -> bool:
+        """Whether a token was refused or revoked."""
+        return token.number < self._refused
 
     # Obeying
 
