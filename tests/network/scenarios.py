@@ -1,6 +1,6 @@
 """Run within a network namespace of its own, by ``unshare --net``: one scenario, told as JSON.
 
-python -m tests.network.scenarios narrow
+python -m tests.network.scenarios narrow asyncio
 """
 
 import asyncio
@@ -10,9 +10,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
-from apns_asyncio import Client
+import trio
+
+import apns_asyncio
+import apns_trio
 from apns_cli.audit import Discrepancy, audit
 from apns_core import Endpoint, Notification, Outcome, Route
 from apns_simulator import SimulatorProcess
@@ -62,28 +66,30 @@ SCENARIOS: Final[dict[str, tuple[int, int | None, Strike]]] = {
 """How many notifications, after how many outcomes it strikes (None: before the first), and how."""
 
 
+Client = apns_asyncio.Client | apns_trio.Client
+
+
 async def send(
-    simulator: SimulatorProcess, submitted: list[Notification], after: int | None, strike: Strike
+    make_client: Callable[[], Client],
+    port: int,
+    submitted: list[Notification],
+    after: int | None,
+    strike: Strike,
 ) -> tuple[list[Outcome[object]], float]:
-    """Send with the default configuration; return the outcomes and the longest time without one."""
+    """Send; return the outcomes, and the longest time without one in seconds."""
     outcomes: list[Outcome[object]] = []
     longest, last = 0.0, time.monotonic()
-    client = Client(
-        Endpoint(simulator.host, simulator.port),
-        token_signer=simulator.provider_key,
-        ssl_context=simulator.client_context(),
-    )
-    async with client:
+    async with make_client() as client:
         async for outcome in client.send_many(submitted):
             outcomes.append(outcome)
             now = time.monotonic()
             longest, last = max(longest, now - last), now
             if len(outcomes) == after:
-                strike(simulator.port)
+                strike(port)
     return outcomes, longest
 
 
-def main(name: str) -> None:
+def main(name: str, loop: str) -> None:
     count, after, strike = SCENARIOS[name]
     run("ip", "link", "set", "lo", "up")
     route = Route("com.example.app")
@@ -91,7 +97,14 @@ def main(name: str) -> None:
     with SimulatorProcess() as simulator:
         if after is None:
             strike(simulator.port)
-        outcomes, pause = asyncio.run(send(simulator, submitted, after, strike))
+        make_client = partial(
+            apns_trio.Client if loop == "trio" else apns_asyncio.Client,
+            Endpoint(simulator.host, simulator.port),
+            token_signer=simulator.provider_key,
+            ssl_context=simulator.client_context(),
+        )
+        run_client = partial(send, make_client, simulator.port, submitted, after, strike)
+        outcomes, pause = trio.run(run_client) if loop == "trio" else asyncio.run(run_client())
         found = audit(submitted, outcomes, simulator.ledger())
         connections = len(simulator.ledger().connections)
     # No lie: the answer was lost on its way.
@@ -106,4 +119,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
