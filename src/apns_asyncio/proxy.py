@@ -7,7 +7,7 @@ from typing import Final
 from apns_asyncio.dial import dial
 from apns_core.endpoints import Endpoint
 from apns_core.errors import ConnectFailed
-from apns_core.proxy import Proxy, Tunnel
+from apns_core.proxy import ANSWER_MARGIN, Proxy, Tunnel
 
 __all__ = ["open_tunnel"]
 
@@ -20,13 +20,18 @@ async def open_tunnel(proxy: Proxy, endpoint: Endpoint, deadline: float) -> sock
     It does not block, and is the caller's to close. ``deadline`` is in seconds of `loop.time`.
 
     Raises `ConnectFailed` when the proxy cannot be reached, does not answer by the deadline, or
-    refuses. The text shows no credentials.
+    refuses. The text shows no credentials, and no frame of what is behind it holds any.
     """
+    limit = asyncio.timeout_at(deadline - ANSWER_MARGIN)
     try:
-        async with asyncio.timeout_at(deadline):
+        async with limit:
             return await _open_tunnel(proxy, endpoint)
-    except TimeoutError:
-        raise ConnectFailed(f"{proxy!r} did not answer in time") from None
+    except (TimeoutError, asyncio.CancelledError):
+        # A loop that was held up cancels for the caller's deadline in the same turn.
+        if not limit.expired():
+            raise
+    # Not chained: a frame of the loop's holds what was being sent.
+    raise ConnectFailed(f"{proxy!r} did not answer in time")
 
 
 async def _open_tunnel(proxy: Proxy, endpoint: Endpoint) -> socket.socket:
@@ -38,13 +43,16 @@ async def _open_tunnel(proxy: Proxy, endpoint: Endpoint) -> socket.socket:
     try:
         tunnel = Tunnel(proxy, endpoint)
         while not tunnel.established:
-            if data := tunnel.data_to_send():
-                await loop.sock_sendall(plain, data)
+            # Nothing to send takes no time.
+            await loop.sock_sendall(plain, tunnel.data_to_send())
             tunnel.receive_data(await loop.sock_recv(plain, _READ_SIZE))
     except OSError as error:
         plain.close()
-        raise ConnectFailed(f"{proxy!r} was lost: {error}") from error
+        problem = str(error)
     except BaseException:
         plain.close()
         raise
-    return plain
+    else:
+        return plain
+    # Not chained: a frame of the loop's holds what was being sent.
+    raise ConnectFailed(f"{proxy!r} was lost: {problem}")

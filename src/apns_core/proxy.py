@@ -10,12 +10,16 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Generator
 from typing import Final, NoReturn, TypeAlias, final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from apns_core.endpoints import Endpoint
 from apns_core.errors import ConnectFailed, InvalidField
 
-__all__ = ["Proxy", "Tunnel"]
+__all__ = ["ANSWER_MARGIN", "Proxy", "Tunnel"]
+
+ANSWER_MARGIN: Final = 0.02
+"""Seconds by which a proxy is given up before the connection that was to lead through it, so that
+the error names the proxy. Loops count some 15 milliseconds as one, on Windows."""
 
 
 @final
@@ -37,29 +41,22 @@ class Proxy:
     port: Final[int]
 
     def __init__(self, url: str) -> None:
-        parts, port = _split(url)
-        scheme = parts.scheme
-        if scheme not in _SCHEMES:
-            raise InvalidField("proxy", "must be a URL that begins with http:// or socks5://")
-        if not parts.hostname:
-            raise InvalidField("proxy", "names no host")
-        if parts.path not in {"", "/"} or parts.query or parts.fragment:
-            raise InvalidField("proxy", "must end after the port")
-        default_port, _, check_credentials = _SCHEMES[scheme]
-        try:
-            server = Endpoint(parts.hostname, default_port if port is None else port)
-        except InvalidField as error:
-            raise InvalidField("proxy", f"names no good {error.field}") from None
-        self._credentials: tuple[bytes, bytes] | None = None
-        if parts.username is not None:
-            self._credentials = (_unquoted(parts.username), _unquoted(parts.password or ""))
-            check_credentials(*self._credentials)
+        read = _read(url)
+        # Whoever reports an error may show the locals of its frames.
+        del url
+        if isinstance(read, str):
+            raise InvalidField("proxy", read)
+        scheme, host, port, credentials = read
         self.scheme = scheme
-        self.host = server.host
-        self.port = server.port
+        self.host = host
+        self.port = port
+        self._credentials = credentials
 
     def __repr__(self) -> str:
-        credentials = "" if self._credentials is None else "***@"
+        try:
+            credentials = "" if self._credentials is None else "***@"
+        except AttributeError:  # refused: whoever reports the error may show its locals
+            return "<Proxy, refused>"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"Proxy('{self.scheme}://{credentials}{host}:{self.port}')"
 
@@ -110,14 +107,17 @@ class Tunnel:
             raise ConnectFailed("the proxy said more than its answer")
 
     def _advance(self, answer: bytes | None) -> None:
+        problem = None
         try:
             out, self._wanted = (
                 next(self._dialogue) if answer is None else self._dialogue.send(answer)
             )
-        except StopIteration:
-            self.established = True
-        else:
             self._out += out
+        except StopIteration as end:
+            problem = end.value
+            self.established = problem is None
+        if problem is not None:
+            raise ConnectFailed(problem)
 
     def _cut(self) -> bytes | None:
         """Take one answer off the buffer; None until it is complete."""
@@ -138,8 +138,9 @@ class Tunnel:
 _Wanted: TypeAlias = int | re.Pattern[bytes]
 """How an answer ends: by its length, or after what matches."""
 
-_Dialogue: TypeAlias = Generator[tuple[bytes, _Wanted], bytes, None]
-"""Yields what to send and how the answer to it ends, is sent that answer, returns when done."""
+_Dialogue: TypeAlias = Generator[tuple[bytes, _Wanted], bytes, str | None]
+"""Yields what to send and how the answer to it ends, and is sent that answer. In the end it returns
+None, or the problem: its frame holds credentials, and is to be in no error's traceback."""
 
 _Credentials: TypeAlias = tuple[bytes, bytes] | None
 
@@ -172,23 +173,24 @@ def _http_connect(endpoint: Endpoint, credentials: _Credentials) -> _Dialogue:
     while True:
         match = _STATUS_LINE.match(answer)
         if match is None:
-            raise ConnectFailed("the proxy does not speak HTTP/1.1")
+            return "the proxy does not speak HTTP/1.1"
         status = int(match[1])
         # "Any 2xx (Successful) response"; "Content-Length or Transfer-Encoding" in it are ignored.
         if 200 <= status < 300:
-            return
+            return None
         if status >= 200:
             why = _STATUSES.get(status, "see its documentation")
-            raise ConnectFailed(f"the proxy refused, with HTTP status {status}: {why}")
+            return f"the proxy refused, with HTTP status {status}: {why}"
         answer = yield b"", _END_OF_HEAD  # 1xx: the answer proper comes next
 
 
-def _check_basic(user: bytes, password: bytes) -> None:
+def _problem_of_basic(user: bytes, password: bytes) -> str | None:
     # RFC 7617 Section 2.
     if b":" in user:
-        raise InvalidField("proxy", "its user name must have no colon")
+        return "its user name must have no colon"
     if any(octet < 0x20 or octet == 0x7F for octet in user + password):
-        raise InvalidField("proxy", "its credentials must have no control characters")
+        return "its credentials must have no control characters"
+    return None
 
 
 # SOCKS5
@@ -216,29 +218,30 @@ def _socks5(endpoint: Endpoint, credentials: _Credentials) -> _Dialogue:
         methods.append(_USER_AND_PASSWORD)
     version, method = yield bytes([5, len(methods), *methods]), 2
     if version != 5:
-        raise ConnectFailed("the proxy does not speak SOCKS5")
+        return "the proxy does not speak SOCKS5"
     if method not in methods:
-        raise ConnectFailed("the proxy refused: it wants credentials, or others than it was given")
+        return "the proxy refused: it wants credentials, or others than it was given"
     if method == _USER_AND_PASSWORD and credentials is not None:
         user, password = credentials
         _, status = yield bytes([1, len(user)]) + user + bytes([len(password)]) + password, 2
         if status != 0:
-            raise ConnectFailed("the proxy refused the credentials that it was given")
+            return "the proxy refused the credentials that it was given"
     request = b"\x05\x01\x00" + _address(endpoint.host) + endpoint.port.to_bytes(2, "big")
     # Four octets say how long the rest is; a refusal need not have one.
     version, reply, _, kind = yield request, 4
     if version != 5:
-        raise ConnectFailed("the proxy does not speak SOCKS5")
+        return "the proxy does not speak SOCKS5"
     if reply != 0:
         why = _REPLIES.get(reply, "no reason that SOCKS5 knows")
-        raise ConnectFailed(f"the proxy refused, with SOCKS5 reply {reply}: {why}")
+        return f"the proxy refused, with SOCKS5 reply {reply}: {why}"
     if kind == _DOMAIN_NAME:
         (length,) = yield b"", 1
     elif kind in _ADDRESS_LENGTHS:
         length = _ADDRESS_LENGTHS[kind]
     else:
-        raise ConnectFailed("the proxy does not speak SOCKS5")
+        return "the proxy does not speak SOCKS5"
     yield b"", length + 2  # the proxy's own address and port, of no use to us
+    return None
 
 
 def _address(host: str) -> bytes:
@@ -249,9 +252,10 @@ def _address(host: str) -> bytes:
     return bytes([1 if address.version == 4 else 4]) + address.packed
 
 
-def _check_rfc_1929(user: bytes, password: bytes) -> None:
-    if not 1 <= len(user) <= 255 or not 1 <= len(password) <= 255:
-        raise InvalidField("proxy", "its user name and password must have 1 to 255 octets each")
+def _problem_of_rfc_1929(user: bytes, password: bytes) -> str | None:
+    if 1 <= len(user) <= 255 and 1 <= len(password) <= 255:
+        return None
+    return "its user name and password must have 1 to 255 octets each"
 
 
 # URLs
@@ -259,32 +263,60 @@ def _check_rfc_1929(user: bytes, password: bytes) -> None:
 _SCHEMES: Final[
     dict[
         str,
-        tuple[int, Callable[[Endpoint, _Credentials], _Dialogue], Callable[[bytes, bytes], None]],
+        tuple[
+            int, Callable[[Endpoint, _Credentials], _Dialogue], Callable[[bytes, bytes], str | None]
+        ],
     ]
 ] = {
-    "http": (80, _http_connect, _check_basic),
-    "socks5": (1080, _socks5, _check_rfc_1929),
-    "socks5h": (1080, _socks5, _check_rfc_1929),
+    "http": (80, _http_connect, _problem_of_basic),
+    "socks5": (1080, _socks5, _problem_of_rfc_1929),
+    "socks5h": (1080, _socks5, _problem_of_rfc_1929),
 }
-"""The default port, the conversation, and what credentials must be like."""
+"""The default port, the conversation, and what is wrong with credentials."""
 
 
-def _split(url: str) -> tuple[SplitResult, int | None]:
+def _read(url: object) -> str | tuple[str, str, int, _Credentials]:
+    """Return scheme, host, port and credentials; or else what is wrong, with no word of the URL."""
+    if not isinstance(url, str):
+        return _NO_URL
+    url = str.__str__(url)  # of a subclass too
+    if _UNSEEN(url):
+        # urlsplit would leave some of them out, and take the rest for another URL.
+        return "must have no blanks and no control characters"
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        problem = "is no URL: scheme://host:port, with user:password@ before the host if need be"
-    else:
-        return parts, port
-    # Not chained: the error of urlsplit quotes what it was given.
-    raise InvalidField("proxy", problem)
+        return "is no URL: scheme://host:port, with user:password@ before the host if need be"
+    if parts.scheme not in _SCHEMES:
+        return _NO_URL
+    if not parts.hostname:
+        return "names no host"
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        return "must end after the port"
+    default_port, _, problem_of = _SCHEMES[parts.scheme]
+    if not parts.netloc.rpartition("@")[2].isascii():
+        return "names no good host"  # in lower case, some letters of other alphabets are ours
+    try:
+        server = Endpoint(parts.hostname, default_port if port is None else port)
+    except InvalidField as error:
+        return f"names no good {error.field}"
+    if parts.username is None:
+        return parts.scheme, server.host, server.port, None
+    user, password = _unquoted(parts.username), _unquoted(parts.password or "")
+    if user is None or password is None:
+        return "its credentials must be percent-encoded"
+    problem = problem_of(user, password)
+    return problem or (parts.scheme, server.host, server.port, (user, password))
 
 
-def _unquoted(text: str) -> bytes:
+def _unquoted(text: str) -> bytes | None:
     try:
         # Octets that are no UTF-8 come out as they went in.
         return unquote(text, errors="surrogateescape").encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        problem = "its credentials must be percent-encoded"
-    raise InvalidField("proxy", problem)
+        return None
+
+
+_NO_URL: Final = "must be a URL that begins with http:// or socks5://"
+_UNSEEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0]|\s").search

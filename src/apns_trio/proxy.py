@@ -6,7 +6,7 @@ import trio
 
 from apns_core.endpoints import Endpoint
 from apns_core.errors import ConnectFailed
-from apns_core.proxy import Proxy, Tunnel
+from apns_core.proxy import ANSWER_MARGIN, Proxy, Tunnel
 from apns_core.tcp import set_options
 
 __all__ = ["open_tunnel"]
@@ -20,13 +20,11 @@ async def open_tunnel(proxy: Proxy, endpoint: Endpoint, deadline: float) -> trio
     It is the caller's to close. ``deadline`` is in seconds of `trio.current_time`.
 
     Raises `ConnectFailed` when the proxy cannot be reached, does not answer by the deadline, or
-    refuses. The text shows no credentials.
+    refuses. The text shows no credentials, and no frame of what is behind it holds any.
     """
-    try:
-        with trio.fail_at(deadline):
-            return await _open_tunnel(proxy, endpoint)
-    except trio.TooSlowError:
-        raise ConnectFailed(f"{proxy!r} did not answer in time") from None
+    with trio.move_on_at(deadline - ANSWER_MARGIN):
+        return await _open_tunnel(proxy, endpoint)
+    raise ConnectFailed(f"{proxy!r} did not answer in time")
 
 
 async def _open_tunnel(proxy: Proxy, endpoint: Endpoint) -> trio.SocketStream:
@@ -38,13 +36,15 @@ async def _open_tunnel(proxy: Proxy, endpoint: Endpoint) -> trio.SocketStream:
         set_options(stream.socket)
         tunnel = Tunnel(proxy, endpoint)
         while not tunnel.established:
-            if data := tunnel.data_to_send():
-                await stream.send_all(data)
+            await stream.send_all(tunnel.data_to_send())
             tunnel.receive_data(await stream.receive_some(_READ_SIZE))
     except trio.BrokenResourceError as error:
         stream.socket.close()
-        raise ConnectFailed(f"{proxy!r} was lost: {error}") from error
+        problem = str(error)
     except BaseException:
         stream.socket.close()
         raise
-    return stream
+    else:
+        return stream
+    # Not chained: a frame of the stream's holds what was being sent.
+    raise ConnectFailed(f"{proxy!r} was lost: {problem}")

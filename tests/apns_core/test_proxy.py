@@ -3,7 +3,7 @@ import pickle
 import traceback
 from base64 import b64encode
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
@@ -24,6 +24,12 @@ HTTP: Final = Proxy("http://proxy.example:3128")
 SOCKS: Final = Proxy("socks5://proxy.example")
 HTTP_WITH_CREDENTIALS: Final = Proxy(f"http://{AT}proxy.example")
 SOCKS_WITH_CREDENTIALS: Final = Proxy(f"socks5://{AT}proxy.example")
+
+
+def locals_of(error: BaseException) -> str:
+    """What somebody sees who reports errors with the locals of their frames, those here apart."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return "".join(repr(frame.f_locals) for frame in frames if frame.f_code.co_filename != __file__)
 
 
 def no_secrets(text: str) -> None:
@@ -65,7 +71,10 @@ def test_urls(url: str, scheme: str, host: str, port: int) -> None:
         (f"http://{AT}proxy.example:canary", "is no URL"),
         (f"http://{AT}[canary", "is no URL"),
         (f"http://{AT}proxy_.example.", "names no good host"),
-        (f"http://{AT}proxy example", "names no good host"),
+        (f"http://{AT}proxy/example", "must end after the port"),
+        (f"http://{AT}proxy!example", "names no good host"),
+        # In lower case it is a plain k, and the name of another host.
+        (f"http://{AT}proxy.\u212aexample", "names no good host"),
         (f"http://proxy.example/{AT}", "must end after the port"),
         (f"http://proxy.example?{AT}", "must end after the port"),
         (f"http://proxy.example#{AT}", "must end after the port"),
@@ -76,6 +85,7 @@ def test_urls(url: str, scheme: str, host: str, port: int) -> None:
         (f"http://{USER}%7f:canary@proxy.example", "no control characters"),
         (f"http://{USER}:canary\ud800@proxy.example", "must be percent-encoded"),
         (f"socks5://{USER}@proxy.example", "1 to 255 octets"),
+        (f"socks5://{AT[:-1]}\ud800@proxy.example", "must be percent-encoded"),
         ("socks5://:canary@proxy.example", "1 to 255 octets"),
         (f"socks5://{USER}:{'canary' * 43}@proxy.example", "1 to 255 octets"),
     ],
@@ -86,7 +96,28 @@ def test_bad_urls_are_refused_and_not_shown(url: str, problem: str) -> None:
     assert caught.value.field == "proxy"
     no_secrets("".join(traceback.format_exception(caught.value)))
     # Nor further down: some errors carry the whole text beside what they print.
-    assert not isinstance(caught.value.__context__, UnicodeError)
+    assert caught.value.__context__ is None
+    no_secrets(locals_of(caught.value))
+
+
+UNSEEN: Final = ("\r", "\n", "\t", " ", "\0", "\x1f", "\x7f", "\x85", "\xa0", "\u2028", "\u3000")
+
+
+@pytest.mark.parametrize("unseen", UNSEEN)
+@pytest.mark.parametrize(
+    "url", ["{}http://{}@h:1", "http://u:{}canary@h:1", "http://ca{}nary:1", "http://h:1{}"]
+)
+def test_a_url_lost_characters_that_nobody_sees(url: str, unseen: str) -> None:
+    # urlsplit takes "http://ca\nnary:1" for "http://canary:1".
+    with pytest.raises(InvalidField, match=r"^proxy: must have no blanks and no control") as caught:
+        Proxy(url.replace("{}", unseen))
+    no_secrets(str(caught.value))
+
+
+@pytest.mark.parametrize("url", [None, 1, b"http://proxy.example", ["http://proxy.example"]])
+def test_a_url_that_is_no_text_is_refused(url: Any) -> None:  # noqa: ANN401
+    with pytest.raises(InvalidField, match=r"^proxy: must be a URL"):
+        Proxy(url)
 
 
 @given(st.text())
@@ -283,6 +314,29 @@ def test_refusals_are_named_and_not_quoted(proxy: Proxy, said: list[bytes], prob
         tunnel.receive_data(said[-1])
     assert not tunnel.established
     no_secrets("".join(traceback.format_exception(caught.value)))
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        (HTTP_WITH_CREDENTIALS, [b"HTTP/1.1 407 no\r\n\r\n"]),
+        (HTTP_WITH_CREDENTIALS, [b"SSH-2.0\r\n\r\n"]),
+        (HTTP_WITH_CREDENTIALS, [b""]),
+        (SOCKS_WITH_CREDENTIALS, [b"\x05\xff"]),
+        (SOCKS_WITH_CREDENTIALS, [b"\x05\x02", b"\1\1"]),
+        (SOCKS_WITH_CREDENTIALS, [b"\x05\x02", b"\1\0", b"\4\0\0\0"]),
+    ],
+)
+def test_the_frames_of_a_refusal_held_the_credentials(proxy: Proxy, said: list[bytes]) -> None:
+    tunnel = Tunnel(proxy, PRODUCTION)
+    for data in said[:-1]:
+        tunnel.data_to_send()
+        tunnel.receive_data(data)
+    tunnel.data_to_send()
+    with pytest.raises(ConnectFailed) as caught:
+        tunnel.receive_data(said[-1])
+    no_secrets(locals_of(caught.value))
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("proxy", [HTTP, SOCKS, SOCKS_WITH_CREDENTIALS])
