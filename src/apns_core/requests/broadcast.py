@@ -6,7 +6,7 @@ Apple, "Sending broadcast push notification requests to APNs". Goes to the hosts
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Final, Self, cast, final
+from typing import Final, NoReturn, Self, cast, final
 from uuid import UUID
 
 from apns_core.errors import InvalidField
@@ -17,6 +17,7 @@ from apns_core.requests.values import (
     bundle_id_text,
     channel_id_text,
     encode_json,
+    exact_bytes,
     lifetime_seconds,
     unix_seconds,
     uuid_text,
@@ -78,8 +79,11 @@ class BroadcastRoute:
         """As they follow ``:path`` and ``authorization`` on the wire."""
 
     def __repr__(self) -> str:
-        names = f"{self.bundle_id!r}, {self.channel_id!r}"
-        return f"BroadcastRoute({names}, priority={int(self.priority)})"
+        try:
+            names = f"{self.bundle_id!r}, {self.channel_id!r}"
+            return f"BroadcastRoute({names}, priority={int(self.priority)})"
+        except AttributeError:  # refused half-way: whoever reports the error may show its locals
+            return "<BroadcastRoute, refused>"
 
 
 @final
@@ -112,7 +116,7 @@ class Broadcast:
         if type(route) is not BroadcastRoute:
             raise InvalidField("route", "not a BroadcastRoute")
         self.route = route
-        self.payload = payload if isinstance(payload, bytes) else _encode(payload)
+        self.payload = exact_bytes(payload) if isinstance(payload, bytes) else _encode(payload)
         if not 0 < len(self.payload) <= BROADCAST_PAYLOAD_LIMIT:
             raise wrong_size("payload", len(self.payload), BROADCAST_PAYLOAD_LIMIT, "a broadcast")
         self.expiration: int | None = None
@@ -149,7 +153,10 @@ class Broadcast:
         )
 
     def __repr__(self) -> str:
-        return f"<Broadcast {self.route!r} {len(self.payload)} octets>"
+        try:
+            return f"<Broadcast {self.route!r} {len(self.payload)} octets>"
+        except AttributeError:  # refused half-way
+            return "<Broadcast, refused>"
 
     def __copy__(self) -> Self:
         return self
@@ -157,6 +164,9 @@ class Broadcast:
     def __deepcopy__(self, memo: object) -> Self:
         # Nothing changes it, and `dataclasses.asdict` of an outcome makes a deep copy.
         return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a broadcast has a payload, and cannot be pickled")
 
 
 def _encode(payload: object) -> bytes:

@@ -202,7 +202,11 @@ class _ChannelRequest:
         return self
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.bundle_id}>"
+        name = type(self).__name__
+        try:
+            return f"<{name} of {self.bundle_id}>"
+        except AttributeError:  # refused half-way: whoever reports the error may show its locals
+            return f"<{name}, refused>"
 
     def __copy__(self) -> Self:
         return self

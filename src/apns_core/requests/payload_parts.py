@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, cast, final
+from typing import Final, NoReturn, Self, cast, final
 
 from apns_core.errors import InvalidField
 from apns_core.requests.values import from_zero_to_one, optional_text, text
@@ -33,25 +33,40 @@ class InterruptionLevel(StrEnum):
     """Passes the mute switch too. Needs an entitlement that Apple gives on request."""
 
 
+class _Part:
+    """What is of a payload: copied, but not pickled."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # nothing changes it
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("it is of a payload, and cannot be pickled")
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
+class Alert(_Part):
     """What is shown. Raises InvalidField for texts that nothing would show.
 
     The texts themselves, or keys of the app's ``Localizable.strings`` with arguments that take the
     places of ``%@`` in them. ``launch_image``: a file in the app, or a storyboard.
     """
 
-    # What people read is left out of the repr: it would end in logs.
+    # What is of the payload is left out of the repr: it would end in logs.
     title: str | None = field(default=None, repr=False)
     subtitle: str | None = field(default=None, repr=False)
     body: str | None = field(default=None, repr=False)
-    launch_image: str | None = None
-    title_loc_key: str | None = None
+    launch_image: str | None = field(default=None, repr=False)
+    title_loc_key: str | None = field(default=None, repr=False)
     title_loc_args: Sequence[str] | None = field(default=None, repr=False)
-    subtitle_loc_key: str | None = None
+    subtitle_loc_key: str | None = field(default=None, repr=False)
     subtitle_loc_args: Sequence[str] | None = field(default=None, repr=False)
-    loc_key: str | None = None
+    loc_key: str | None = field(default=None, repr=False)
     """Of the body."""
     loc_args: Sequence[str] | None = field(default=None, repr=False)
 
@@ -59,8 +74,7 @@ class Alert:
         for name in _ALERT_TEXTS:
             optional_text(name, getattr(self, name))
         for name in _ALERT_ARGUMENTS:
-            key = name.replace("args", "key")
-            _check_arguments(name, getattr(self, name), getattr(self, key))
+            _keep_arguments(self, name, name.replace("args", "key"))
         if all(getattr(self, name) is None for name in _ALERT_TEXTS if name != "launch_image"):
             raise InvalidField("alert", "shows no text: give a title, a body or a key for one")
 
@@ -87,14 +101,14 @@ _ALERT_ARGUMENTS: Final = ("title_loc_args", "subtitle_loc_args", "loc_args")
 
 @final
 @dataclass(frozen=True, slots=True)
-class CriticalSound:
+class CriticalSound(_Part):
     """The sound of a critical alert, which the mute switch does not mute.
 
     ``name``: a file in the app's bundle or its ``Library/Sounds``. ``volume``: from 0.0 to 1.0.
     Raises InvalidField.
     """
 
-    name: str = "default"
+    name: str = field(default="default", repr=False)
     volume: float = 1.0
 
     def __post_init__(self) -> None:
@@ -108,15 +122,15 @@ class CriticalSound:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Localized:
+class Localized(_Part):
     """A text of a Live Activity's alert: a key of the app's, and arguments. Raises InvalidField."""
 
-    loc_key: str
+    loc_key: str = field(repr=False)
     loc_args: Sequence[str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         text("loc_key", self.loc_key)
-        _check_arguments("loc_args", self.loc_args, self.loc_key)
+        _keep_arguments(self, "loc_args", "loc_key")
 
     def members(self) -> Mapping[str, object]:
         """Return the members of its JSON object."""
@@ -125,12 +139,12 @@ class Localized:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiveActivityAlert:
+class LiveActivityAlert(_Part):
     """Lights up the screen with an update of a Live Activity. Raises InvalidField."""
 
     title: str | Localized = field(repr=False)
     body: str | Localized = field(repr=False)
-    sound: str | None = None
+    sound: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("title", "body"):
@@ -157,16 +171,20 @@ def _listed(args: Sequence[str] | None) -> list[str] | None:
     return None if args is None else list(args)
 
 
-def _check_arguments(field: str, args: object, key: str | None) -> None:
+def _keep_arguments(owner: object, field: str, key_field: str) -> None:
+    """Check arguments, and keep them as a tuple: what was checked is what is sent."""
+    args = getattr(owner, field)
     if args is None:
         return
     # A str is a sequence of its characters.
     if isinstance(args, str) or not isinstance(args, Sequence):
         raise InvalidField(field, "not a sequence of texts")
-    if not all(isinstance(arg, str) for arg in cast("Sequence[object]", args)):
+    texts = tuple(cast("Sequence[object]", args))
+    if not all(isinstance(arg, str) for arg in texts):
         raise InvalidField(field, "not a sequence of texts")
-    if key is None:
+    if getattr(owner, key_field) is None:
         raise InvalidField(field, "arguments without a key")
+    object.__setattr__(owner, field, texts)
 
 
 _PARTS: Final = (Alert, CriticalSound, Localized, LiveActivityAlert)

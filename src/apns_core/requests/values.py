@@ -16,6 +16,7 @@ __all__ = [
     "bundle_id_text",
     "channel_id_text",
     "encode_json",
+    "exact_bytes",
     "finite_number",
     "from_zero_to_one",
     "is_channel_id",
@@ -52,8 +53,14 @@ def encode_json(field: str, document: object) -> bytes:
     try:
         return _ENCODE(document).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        # The text of the cause may quote the payload: its type is all that is told.
-        raise InvalidField(field, f"no JSON can be made of it ({type(error).__name__})") from None
+        problem = type(error).__name__
+    # Not chained: the cause may quote the payload, or carry it. Its type is all that is told.
+    raise InvalidField(field, f"no JSON can be made of it ({problem})")
+
+
+def exact_bytes(value: bytes) -> bytes:
+    """Return ``value`` without what a subclass says in its place."""
+    return value if type(value) is bytes else bytes.__getitem__(value, slice(None))
 
 
 def wrong_size(field: str, size: int, limit: int, kind: str) -> InvalidField:
@@ -68,8 +75,12 @@ def wrong_size(field: str, size: int, limit: int, kind: str) -> InvalidField:
 def uuid_text(field: str, value: object) -> str:
     """Return a UUID in its canonical form, in lower case. Raises InvalidField."""
     # Only the canonical form: UUID() would accept braces, "urn:uuid:" and digits without hyphens.
-    canonical = str(value).lower()
-    if not isinstance(value, str | UUID) or not _UUID(canonical):
+    canonical = ""
+    if isinstance(value, str):
+        canonical = str.lower(value)
+    elif isinstance(value, UUID):
+        canonical = UUID.__str__(value)
+    if not _UUID(canonical):
         raise InvalidField(field, "not a UUID in its form 8-4-4-4-12")
     return canonical
 
@@ -83,7 +94,7 @@ def unix_seconds(field: str, value: object) -> int:
         value = int(aware_datetime(field, value).timestamp())
     if not is_whole_number(value) or not 0 <= value <= _MAX_UNIX_SECONDS:
         raise InvalidField(field, "not a whole number of UNIX seconds")
-    return value
+    return int.__int__(value)  # of a subclass too
 
 
 def aware_datetime(field: str, value: object) -> datetime:
@@ -137,7 +148,7 @@ def text(field: str, value: object) -> str:
     """Return ``value`` if it is a text, and not empty. Raises InvalidField."""
     if not isinstance(value, str) or not value:
         raise InvalidField(field, "not a text, or empty")
-    return value
+    return str.__str__(value)  # of a subclass too
 
 
 def optional_text(field: str, value: object) -> str | None:

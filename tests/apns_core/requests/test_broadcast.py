@@ -1,4 +1,5 @@
 import copy
+import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from apns_core.errors import InvalidField
 from apns_core.field_blocks import FIELD_INDEXING, FieldBlocks
 from apns_core.http2.hpack_encoder import HpackEncoder
+from apns_core.outcomes import Accepted
 from apns_core.requests.broadcast import BROADCAST_PAYLOAD_LIMIT, Broadcast, BroadcastRoute
 from apns_core.requests.channels import StoragePolicy
 from apns_core.requests.request import Request
@@ -228,3 +230,11 @@ def test_reprs_and_copies() -> None:
         "20 octets>"
     )
     assert copy.copy(made) is copy.deepcopy(made) is made
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_broadcast_was_pickled_with_its_payload(protocol: int) -> None:
+    made = broadcast(payload={"aps": {"secret": 1}})
+    for thing in (made, Accepted(made, None)):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pickle.dumps(thing, protocol)

@@ -1,4 +1,6 @@
+import copy
 import json
+import pickle
 from collections import UserList
 from collections.abc import Callable
 from typing import Any
@@ -66,23 +68,43 @@ def test_other_parts() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "shown",
-    [
-        Alert(
-            title="secret",
-            subtitle="secret",
-            body="secret",
-            title_loc_key="key",
-            title_loc_args=["secret"],
-        ),
-        LiveActivityAlert(title="secret", body=Localized("key", ["secret"])),
-        Localized("key", ["secret"]),
-    ],
-    ids=lambda shown: type(shown).__name__,
-)
-def test_what_people_read_is_in_no_repr(shown: object) -> None:
+PARTS = [
+    Alert(
+        title="secret",
+        subtitle="secret",
+        body="secret",
+        launch_image="secret",
+        title_loc_key="secret",
+        title_loc_args=["secret"],
+        subtitle_loc_key="secret",
+        subtitle_loc_args=["secret"],
+        loc_key="secret",
+        loc_args=["secret"],
+    ),
+    LiveActivityAlert(title="secret", body=Localized("secret", ["secret"]), sound="secret"),
+    Localized("secret", ["secret"]),
+    CriticalSound("secret"),
+]
+
+
+@pytest.mark.parametrize("shown", PARTS, ids=lambda shown: type(shown).__name__)
+def test_what_is_of_a_payload_is_in_no_repr(shown: object) -> None:
     assert "secret" not in repr(shown)
+
+
+@pytest.mark.parametrize("made", PARTS, ids=lambda made: type(made).__name__)
+def test_what_is_of_a_payload_is_copied_and_not_pickled(made: object) -> None:
+    assert copy.copy(made) is copy.deepcopy(made) is made
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pickle.dumps(made, protocol)
+
+
+def test_arguments_that_change_after_the_check_are_not_sent() -> None:
+    args: list[Any] = ["Blue"]
+    alert = Alert(loc_key="%@ leads", loc_args=args)
+    args.append(object())
+    assert alert.members() == {"loc-key": "%@ leads", "loc-args": ["Blue"]}
 
 
 def test_part_and_present() -> None:
