@@ -16,6 +16,7 @@ __all__ = [
     "DEVELOPMENT",
     "PRODUCTION",
     "Endpoint",
+    "check_authority",
 ]
 
 
@@ -33,6 +34,10 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         host = cast("object", self.host)
+        if isinstance(host, str) and type(host) is not str:
+            # What a subclass says where it is formatted, as a member of an Enum, may be another.
+            host = str.__str__(host)
+            object.__setattr__(self, "host", host)
         if not isinstance(host, str) or not (_DNS_NAME.fullmatch(host) or _is_ipv6(host)):
             raise InvalidField(
                 "host", "must be a host name or an address, without scheme, port or brackets"
@@ -64,6 +69,24 @@ def _is_ipv6(host: str) -> bool:
     except ValueError:
         return False
     return address.scope_id is None  # a zone means nothing to the other side (RFC 9110 4.2.2)
+
+
+def check_authority(value: object) -> bytes:
+    """Return ``value`` if it may be an ``:authority``: a host, and perhaps a colon and a port.
+
+    RFC 3986 Section 3.2 without user information, which RFC 9113 Section 8.3.1 forbids. Such octets
+    end no field and begin no other. Raises `InvalidField`.
+    """
+    if isinstance(value, bytes):
+        exact = bytes.__getitem__(value, slice(None))  # of a subclass too
+        if _AUTHORITY.fullmatch(exact):
+            return exact
+    raise InvalidField("authority", "not the octets of a host, or of a host, a colon and a port")
+
+
+_AUTHORITY: Final = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{1,5})?"
+)
 
 
 ALTERNATIVE_PORT: Final = 2197

@@ -7,6 +7,7 @@ the request's own. The cached octets hold while the encoder's generation stands 
 from collections.abc import Mapping
 from typing import Final, final
 
+from apns_core.endpoints import check_authority
 from apns_core.http2.hpack_decoder import ENTRY_OVERHEAD, Field
 from apns_core.http2.hpack_encoder import HpackEncoder, Indexing, literal_length, literal_string
 from apns_core.requests.request import Request, RequestRoute
@@ -62,7 +63,10 @@ class _Template:
 
 @final
 class FieldBlocks:
-    """Makes the blocks of one connection, in the order in which they are sent."""
+    """Makes the blocks of one connection, in the order in which they are sent.
+
+    Raises InvalidField for an ``authority`` that is none.
+    """
 
     __slots__ = (
         "_authorization",
@@ -78,7 +82,7 @@ class FieldBlocks:
         self._encoder = encoder
         self._prefix_fields: tuple[Field, ...] = (
             (b":scheme", b"https"),
-            (b":authority", authority),
+            (b":authority", check_authority(authority)),
         )
         self._authorization: tuple[Field, ...] = ()
         self._templates: dict[RequestRoute, _Template] = {}

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apns_core import endpoints
-from apns_core.endpoints import Endpoint
+from apns_core.endpoints import Endpoint, check_authority
 from apns_core.errors import InvalidField
 
 
@@ -125,3 +125,33 @@ def test_no_host_smuggles_anything_into_the_authority(host: str) -> None:
     assert not set(authority) - set(
         b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:[]"
     )
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [b"a", b"api.push.apple.com:2197", b"127.0.0.1:1", b"[::1]", b"[2001:db8::1]:443", b"a%41_b"],
+)
+def test_authorities_that_are_taken(authority: bytes) -> None:
+    assert check_authority(authority) == authority
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        *(b"", b":443", b"a:", b"a:b", b"a:443:443", b"a:123456", b"[a", b"a]", b"[::1", b"::1"),
+        *(b"user@a", b"a/b", b"a?b", b"a#b", b"a b", b" a", b"a\0", b"a\n", b"a\\b"),
+        *(b"api.push.apple.com\r\nx-evil: 1", b"\xff", b"\x7f"),
+        *("api.push.apple.com", None, 1, bytearray(b"a"), memoryview(b"a")),
+    ],
+)
+def test_authorities_that_are_refused(authority: object) -> None:
+    with pytest.raises(InvalidField, match=r"^authority: ") as caught:
+        check_authority(authority)
+    assert caught.value.field == "authority"
+
+
+def test_every_endpoint_has_an_authority_that_is_taken() -> None:
+    for host in ("a" * 63 + ".example", "apns_simulator", "::1", "10.0.0.1", "::ffff:10.0.0.1"):
+        for port in (1, 443, 65_535):
+            endpoint = Endpoint(host, port)
+            assert check_authority(endpoint.authority) == endpoint.authority
