@@ -302,14 +302,20 @@ def app_defined(document: Json, push_type: PushType | str) -> bytes:
     For the push types ``complication``, ``location``, ``pushtotalk`` and ``voip``; the last has
     1,024 octets more than the others. Raises InvalidField.
     """
-    if not isinstance(cast("object", push_type), str) or push_type not in _APP_DEFINED:
+    limit = (
+        _APP_DEFINED.get(str.__str__(push_type))
+        if isinstance(cast("object", push_type), str)
+        else None
+    )
+    if limit is None:
         raise InvalidField("push_type", f"not one of {', '.join(sorted(_APP_DEFINED))}")
-    return _sized(mapping("document", document), PAYLOAD_LIMITS[PushType(push_type)])
+    return _sized(mapping("document", document), limit)
 
 
-_APP_DEFINED: Final = frozenset(
-    (PushType.COMPLICATION, PushType.LOCATION, PushType.PUSHTOTALK, PushType.VOIP)
-)
+_APP_DEFINED: Final = {
+    push_type.value: PAYLOAD_LIMITS[push_type]
+    for push_type in (PushType.COMPLICATION, PushType.LOCATION, PushType.PUSHTOTALK, PushType.VOIP)
+}
 
 
 # ── from values to octets ──
@@ -325,19 +331,25 @@ def _document(aps: Json, custom: Json | None, limit: int) -> bytes:
     return _sized(document, limit)
 
 
-def _sized(document: Json, limit: int) -> bytes:
+def _sized(document: Json, limit: object) -> bytes:
+    if not is_whole_number(limit):
+        raise InvalidField("limit", "not a whole number of octets")
     encoded = encode_json("payload", document)
     if len(encoded) > limit:
         raise wrong_size("payload", len(encoded), limit, "this kind of notification")
     return encoded
 
 
-def _interruption_level(value: InterruptionLevel | str | None) -> str | None:
-    try:
-        return None if value is None else InterruptionLevel(value)
-    except ValueError:
-        known = ", ".join(InterruptionLevel)
-        raise InvalidField("interruption_level", f"not one of {known}") from None
+def _interruption_level(value: object) -> str | None:
+    if value is None:
+        return None
+    level = _INTERRUPTION_LEVELS.get(str.__str__(value)) if isinstance(value, str) else None
+    if level is None:
+        raise InvalidField("interruption_level", f"not one of {', '.join(InterruptionLevel)}")
+    return level
+
+
+_INTERRUPTION_LEVELS: Final = {level.value: level for level in InterruptionLevel}
 
 
 def _instant(field: str, value: object) -> int:

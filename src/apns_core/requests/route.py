@@ -134,7 +134,10 @@ class Route:
         return cls(bundle_id + suffix, push_type, priority=priority)
 
     def __repr__(self) -> str:
-        return f"Route({self.topic!r}, {self.push_type.value!r}, priority={int(self.priority)})"
+        try:
+            return f"Route({self.topic!r}, {self.push_type.value!r}, priority={int(self.priority)})"
+        except AttributeError:  # refused half-way: whoever reports the error may show its locals
+            return "<Route, refused>"
 
 
 def missing_topic() -> InvalidField:
@@ -142,19 +145,22 @@ def missing_topic() -> InvalidField:
     return InvalidField("topic", "missing: only a certificate says what stands in its place")
 
 
-def _push_type(value: PushType | str) -> PushType:
-    try:
-        return PushType(value)
-    except ValueError:
-        known = ", ".join(PushType)
-        raise InvalidField("push_type", f"not one of {known}") from None
+def _push_type(value: object) -> PushType:
+    push_type = _PUSH_TYPES.get(str.__str__(value)) if isinstance(value, str) else None
+    if push_type is None:
+        raise InvalidField("push_type", f"not one of {', '.join(PushType)}")
+    return push_type
 
 
 def visible_text(field: str, value: object, longest: int) -> str:
     """Return ``value`` if it is 1 to ``longest`` visible ASCII characters.
 
-    Such text ends no field and begins no other. Raises InvalidField.
+    Such text ends no field and begins no other. What is returned is a plain str: a subclass may
+    say something else where it is formatted or encoded, as members of an Enum do. Raises
+    InvalidField.
     """
+    if isinstance(value, str) and type(value) is not str:
+        value = str.__str__(value)
     if not isinstance(value, str) or not _VISIBLE(value):
         raise InvalidField(field, "not made of visible ASCII characters")
     if len(value) > longest:
@@ -193,5 +199,6 @@ def _priority(value: object, push_type: PushType) -> Priority:
     return priority
 
 
+_PUSH_TYPES: Final[Mapping[str, PushType]] = {push_type.value: push_type for push_type in PushType}
 _PRIORITIES: Final = frozenset(Priority)
 _VISIBLE: Final = re.compile(r"[!-~]+").fullmatch

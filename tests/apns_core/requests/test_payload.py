@@ -249,6 +249,10 @@ REFUSED: list[tuple[Callable[..., bytes], dict[str, Any], str]] = [
     (payload.file_provider, {"container_identifier": "c", "domain": None}, "domain"),
     (payload.app_defined, {"document": {}, "push_type": "alert"}, "push_type"),
     (payload.app_defined, {"document": {}, "push_type": []}, "push_type"),
+    (payload.alert, {"alert": "x", "limit": None}, "limit"),
+    (payload.alert, {"alert": "x", "limit": "4096"}, "limit"),
+    (payload.background, {"limit": True}, "limit"),
+    (payload.alert, {"alert": "x", "interruption_level": []}, "interruption_level"),
     (payload.app_defined, {"document": b"{}", "push_type": "voip"}, "document"),
 ]
 
@@ -260,6 +264,8 @@ def test_refuses_by_the_name_of_the_field(
     with pytest.raises(InvalidField) as caught:
         build(**arguments)
     assert caught.value.field == field
+    # An error of `enum` or of a codec would quote the value.
+    assert caught.value.__context__ is None
 
 
 def test_size_is_counted_in_octets_and_told() -> None:

@@ -133,6 +133,8 @@ def test_bad_values_are_refused_by_name(field: str, value: object) -> None:
         Route(**arguments)
     assert caught.value.field == field
     assert str(caught.value).startswith(f"{field}: ")
+    # An error of `enum` would quote the value.
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("bundle_id", ["", "a b", "x" * 256, None, b"com.example", 7])

@@ -4,7 +4,7 @@ import pickle
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -437,3 +437,14 @@ def test_t10_whatever_happens_both_rules_are_kept(
                 pass
         # One question at a time, and there is always a next step.
         assert (tokens.poll_timeout() is None) == (asked_at is not None)
+
+
+@pytest.mark.parametrize("jwt", [b"a.b.c", None, 1, ["a.b.c"], ""])
+def test_what_a_signer_returned_was_taken_for_a_text(jwt: Any) -> None:  # noqa: ANN401
+    made = ProviderTokenSchedule(now=0.0, unix_time=0.0)
+    made.begin_signing(0.0)
+    with pytest.raises(InvalidField, match=r"^provider_token: must be a JWT"):
+        made.signed(jwt)
+    # The signing is still under way.
+    made.signed("a.b.c")
+    assert made.token_for(None, None, 0.0) is not None
