@@ -126,10 +126,9 @@ class BatchBase(ABC, Generic[R]):
 
     def refuse(self) -> None:
         """Take nothing more."""
-        if not self._exhausted:
-            self._end(self._pump.closed_error())
-            if self._reader is not None:
-                self._reader.cancel()
+        self._end(self._pump.closed_error())
+        if self._reader is not None:
+            self._reader.cancel()
 
     def fail(self) -> None:
         """Expect nothing more."""
@@ -150,6 +149,8 @@ class BatchBase(ABC, Generic[R]):
                 taken += 1
         except Exception as error:  # noqa: BLE001 - raised to the caller, after the outcomes
             self._end(error)
+            if self._reader is not None:
+                self._reader.cancel()
         finally:
             self._unanswered += taken
         if self._reader is not None:

@@ -1,0 +1,52 @@
+"""What a batch does at its ends: its source stopped, what that gave accounted for."""
+
+from collections.abc import AsyncIterator
+from typing import cast
+
+import pytest
+
+from apns_core import Notification, Route
+from apns_simulator import make_provider_key
+from tests.contract.kit import (
+    Client,
+    Kit,
+    both_loops,
+    device,
+    notification,
+)
+
+NO_NOTIFICATION = cast("Notification", {"device_token": device(1)})
+
+
+@pytest.mark.parametrize("wrong", ["a route without a topic", "no notification"])
+@pytest.mark.parametrize("end", ["closing", "an exception"])
+@both_loops
+async def test_a_source_is_stopped_when_what_it_gave_cannot_be_submitted(
+    kit: Kit, wrong: str, end: str
+) -> None:
+    """Its outcomes are left alone then, so that nobody learns of it."""
+    steps: list[str] = []
+    bad = NO_NOTIFICATION if wrong == "no notification" else Notification(Route(None), "00", b"{}")
+
+    async def source() -> AsyncIterator[Notification]:
+        try:
+            yield notification(1)
+            yield bad
+            await kit.sleep(50_000)
+        finally:
+            steps.append("stopped")
+
+    async def use(client: Client) -> None:
+        async with client:
+            outcomes = client.send_many(source())
+            await outcomes.__anext__()
+            await kit.sleep(1)
+            assert steps == ["stopped"]
+            if end == "an exception":
+                raise ZeroDivisionError
+
+    key = make_provider_key()
+    server = kit.serve(authentication="token", trusted_keys=key.trusted())
+    using = kit.spawn(use, kit.client(server, signer=key))
+    assert await using.end() == ("ZeroDivisionError" if end == "an exception" else "None")
+    assert kit.now() == 1
