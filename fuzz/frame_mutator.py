@@ -4,13 +4,25 @@ An input is a few leading octets, which choose a state, and then what a server s
 changes octets breaks a length soon, and with it all that follows. Here frames are dropped, doubled,
 exchanged, moved to other streams, given other flags, or cut at once; the fuzzer's own mutations go
 into one payload, whose length is set anew.
+
+Floods are longer than inputs should be: a frame of a type that nobody uses stands for so and so
+many of the frames behind it (`expand`).
 """
 
 from collections.abc import Callable
 from random import Random
 from typing import Final
 
-__all__ = ["HEAD_SIZE", "Mutate", "frame", "mutate_frames", "split_frames"]
+__all__ = [
+    "HEAD_SIZE",
+    "REPEATS",
+    "Mutate",
+    "expand",
+    "frame",
+    "mutate_frames",
+    "repeat",
+    "split_frames",
+]
 
 Mutate = Callable[[bytes, int], bytes]
 """The fuzzer's own mutation of plain octets: takes the octets and the greatest length."""
@@ -31,6 +43,46 @@ def split_frames(octets: bytes) -> list[bytes]:
         parts.append(octets[:end])
         octets = octets[end:]
     return parts
+
+
+def repeat(times: int, *frames: bytes) -> bytes:
+    """Write frames so that `expand` makes that many of them; ``times`` is one of `REPEATS`."""
+    return frame(_REPEAT, REPEATS.index(times), len(frames) - 1) + b"".join(frames)
+
+
+def expand(octets: bytes) -> bytes:
+    """Put the frames of floods in the place of what stands for them.
+
+    Two floods an input: more would cost time and show nothing. Nor is one longer than 20,000 frames
+    or some 300,000 octets.
+    """
+    if _MARK not in octets:
+        return octets
+    parts = split_frames(octets)
+    expanded: list[bytes] = []
+    floods = at = 0
+    while at < len(parts):
+        part = parts[at]
+        at += 1
+        if part[:4] != _MARK or len(part) < HEAD_SIZE or floods == _MOST_FLOODS:
+            expanded.append(part)
+            continue
+        floods += 1
+        group = parts[at : at + 1 + (part[8] & 3)]
+        at += len(group)
+        times = REPEATS[part[4] % len(REPEATS)]
+        size = sum(map(len, group))
+        times = max(1, min(times, _MOST_FRAMES // max(1, len(group)), _MOST_OCTETS // max(1, size)))
+        expanded += group * times
+    return b"".join(expanded)
+
+
+_REPEAT: Final = 0xEE
+_MARK: Final = bytes((0, 0, 0, _REPEAT))
+REPEATS: Final = (2, 3, 7, 8, 9, 10, 11, 12, 40, 100, 300, 1_001, 1_200, 5_000, 10_100, 20_000)
+_MOST_FLOODS: Final = 2
+_MOST_FRAMES: Final = 20_000
+_MOST_OCTETS: Final = 300_000
 
 
 def mutate_frames(data: bytes, max_size: int, seed: int, *, lead: int, plain: Mutate) -> bytes:
@@ -150,6 +202,7 @@ def _insert(parts: list[bytes], rng: Random, plain: Mutate) -> None:
         frame(8, 0, stream_id, number),
         frame(8, 0, 0, rng.randrange(200).to_bytes(4)),
         frame(9, rng.choice((0, 4)), stream_id, rng.choice(_BLOCKS)),
+        frame(_REPEAT, rng.randrange(16), rng.choice((0, 0, 0, 1))),
         frame(rng.randrange(256), rng.randrange(256), stream_id, rng.randbytes(rng.randrange(9))),
     )
     parts.insert(rng.randint(0, len(parts)), rng.choice(made))

@@ -1,14 +1,18 @@
 """What a server sends, in every state of a connection: it may be anything, cut anywhere.
 
-An input is an octet that chooses the state, and the server's octets. Held: nothing is raised; what
-is kept has a bound; the same comes of it however it is cut; the client's own output is well-formed;
-and each notification in flight has one outcome at the end of file at the latest.
+An input is an octet that chooses the state, and the server's octets, where floods are abbreviated.
+Held: nothing is raised; what is kept has a bound, and so have floods and the time that they take;
+the same comes of it however it is cut; the client's own output is well-formed; and each
+notification in flight has one outcome at the end of file at the latest.
+
+Bounds are written down here once more: those of the engine are what is checked.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from functools import partial
 from random import Random
+from time import process_time
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
@@ -16,13 +20,21 @@ from apns_core.accounting import ConnectionState
 from apns_core.connection import Connection
 from apns_core.connection_config import ConnectionConfig
 from apns_core.connection_events import ConnectionClosed, Event
-from apns_core.http2 import limits
 from apns_core.outcomes import Accepted, Rejected, Unknown, Unprocessed
 from apns_core.requests.notification import Notification
 from apns_core.requests.route import Route
 from apns_core.tickets import Ticket
 from apns_core.trust.provider_token import ProviderToken
-from fuzz.frame_mutator import HEAD_SIZE, Mutate, frame, mutate_frames, split_frames
+from fuzz.floods import Said, check_floods, closed_streams, memory, memory_allowed
+from fuzz.frame_mutator import (
+    HEAD_SIZE,
+    Mutate,
+    expand,
+    frame,
+    mutate_frames,
+    repeat,
+    split_frames,
+)
 
 __all__ = ["MAX_LENGTH", "check", "mutate", "seeds"]
 
@@ -218,12 +230,16 @@ def check(data: bytes) -> None:
     if not data:
         return
     make = STATES[data[0] % len(STATES)]
-    octets = data[1:]
+    octets = expand(data[1:])
+    flood = len(octets) > len(data)
+    said = Said(octets)
     seed = crc32(data)
     first: _Found | None = None
     for chunks in _cuts(octets, seed):
         scene = make()
         before = len(scene.output)
+        closed_before = closed_streams(scene.connection)
+        began = process_time()
         for chunk in chunks:
             if len(chunk) == 1:
                 # Responses that look alike are recognised; but here, each is decoded.
@@ -233,8 +249,14 @@ def check(data: bytes) -> None:
             if len(chunk) > 1:
                 _check_bounds(scene)
         _check_bounds(scene)
+        assert process_time() - began < said.seconds, "more work than frames"
+        check_floods(scene.connection, said, closed_before)
         drained_by_itself = _ended_without_error(scene)
         scene.drain()
+        if flood or not seed % _WALKS:
+            assert memory(scene.connection) < memory_allowed(scene.tickets), (
+                "what is kept has no bound"
+            )
         found = _Found(
             [normal(event) for event in scene.events],
             scene.output[before:],
@@ -244,7 +266,7 @@ def check(data: bytes) -> None:
             first = found
         _check_same(first, found, prefix=drained_by_itself)
         _check_end(scene)
-    _check_with_drains(make(), octets, seed)
+    _check_with_drains(make(), octets, seed, said)
 
 
 def mutate(data: bytes, max_size: int, seed: int, plain: Mutate) -> bytes:
@@ -261,9 +283,10 @@ def _cuts(octets: bytes, seed: int) -> Iterator[Iterable[bytes]]:
 
 def _cut_at_random(octets: bytes, seed: int) -> Iterator[bytes]:
     rng = Random(seed)  # noqa: S311 - from the input
+    sizes = (2, 20, 200, 2_000) if len(octets) <= MAX_LENGTH else (2_000, 20_000)
     position = 0
     while position < len(octets):
-        size = rng.randint(1, rng.choice((2, 20, 200, 2_000)))
+        size = rng.randint(1, rng.choice(sizes))
         yield octets[position : position + size]
         position += size
 
@@ -271,6 +294,9 @@ def _cut_at_random(octets: bytes, seed: int) -> Iterator[bytes]:
 # Octet by octet is the dearest way, and long inputs show nothing by it that short ones do not.
 _EVERY_OCTET_BELOW: Final = 400
 
+_WALKS: Final = 16
+"""Of so many inputs without a flood, one's memory is walked through."""
+_MOST_REPLIES: Final = 1_000
 _LARGEST_REPLY: Final = HEAD_SIZE + 8
 _RESET: Final = HEAD_SIZE + 4
 
@@ -280,21 +306,21 @@ def _check_bounds(scene: Scene) -> None:
     http = scene.connection._http  # noqa: SLF001
     reader = http._reader  # noqa: SLF001
     assert len(reader._partial) <= HEAD_SIZE + 16_384  # noqa: SLF001
-    assert sum(map(len, reader._block)) <= 2 * 16_384  # noqa: SLF001
+    assert sum(map(len, reader._block)) <= 16_384  # noqa: SLF001
     opened = http.next_stream_id // 2
     # Replies are counted; a stream is reset once and credited twice at most, the connection too;
     # then there are what was there before, a PING and the GOAWAY.
-    bound = limits.MAX_UNSENT_REPLIES * _LARGEST_REPLY + opened * 3 * _RESET + 10 * _LARGEST_REPLY
+    bound = _MOST_REPLIES * _LARGEST_REPLY + opened * 3 * _RESET + 10 * _LARGEST_REPLY
     assert http.output_size <= bound
     assert sum(len(n) + len(v) + 32 for n, v in http._decoder.entries) <= 4_096  # noqa: SLF001
     assert sum(len(n) + len(v) + 32 for n, v in http.encoder.entries) <= http.encoder.table_size
     assert http.encoder.table_size <= 4_096
-    assert len(http._reset_ids) <= limits.MAX_RESET_MEMORY  # noqa: SLF001
+    assert len(http._reset_ids) <= 1_024  # noqa: SLF001
     assert 0 <= http.window <= 2**31 - 1
     assert http.unreturned_credit <= 65_535
     for ticket in scene.tickets:
         assert len(ticket.body) <= 16_384
-        assert sum(len(n) + len(v) + 32 for n, v in ticket.fields) <= limits.MAX_HEADER_LIST
+        assert sum(len(n) + len(v) + 32 for n, v in ticket.fields) <= 16_384
     assert scene.connection.capacity >= 0
     assert scene.connection.in_flight <= len(scene.tickets)
 
@@ -345,8 +371,9 @@ def _check_end(scene: Scene) -> None:
     check_output(scene.output)
 
 
-def _check_with_drains(scene: Scene, octets: bytes, seed: int) -> None:
+def _check_with_drains(scene: Scene, octets: bytes, seed: int, said: Said) -> None:
     """Cut at random again, with all output drained and more submitted between the pieces."""
+    closed_before = closed_streams(scene.connection)
     for chunk in _cut_at_random(octets, seed + 1):
         scene.receive(chunk)
         _check_bounds(scene)
@@ -354,6 +381,7 @@ def _check_with_drains(scene: Scene, octets: bytes, seed: int) -> None:
         if scene.connection.capacity and len(scene.tickets) < _MOST_TICKETS:
             scene.submit(SHORT, LONG)
             scene.drain()
+    check_floods(scene.connection, said, closed_before)
     _check_end(scene)
 
 
@@ -407,10 +435,12 @@ def normal(event: Event[int]) -> tuple[Any, ...]:
 
 
 def seeds() -> Iterator[bytes]:
-    """Yield every script in every state."""
+    """Yield every script in every state, and every flood in one where it is one."""
     for script in scripts():
         for state in range(len(STATES)):
             yield bytes((state,)) + script
+    for scene, flood in _floods():
+        yield bytes((STATES.index(scene),)) + flood
 
 
 def scripts() -> Iterator[bytes]:
@@ -471,3 +501,29 @@ def scripts() -> Iterator[bytes]:
     yield b"\x15\x03\x03\x00\x02\x02\x28"
     yield b"\x00\x40\x01\x00\x00\x00\x00\x00\x01"
     yield frame(4, 0, 0, b"\x00\x05" + bytes(4))
+
+
+def _floods() -> Iterator[tuple[Callable[[], Scene], bytes]]:
+    """Yield what no connection puts up with; and bodies in very many pieces, which it does."""
+    for useless in (
+        frame(2, 0, 3, bytes(5)),
+        frame(3, 0, 1, bytes(4)),
+        frame(4),
+        frame(6, 0, 0, b"areyouon"),
+        frame(6, 1, 0, b"areyouon"),
+        frame(7, 0, 0, bytes((0, 0, 0, 9)) + bytes(4)),
+        frame(0xFF),
+        frame(0, 0, 1),
+        frame(1, 5, 1, b"\x88"),
+    ):
+        yield _cancelled, repeat(10_100, useless)
+    yield _many_in_flight, repeat(300, frame(8, 0, 0, bytes((0, 0, 0, 1))))
+    yield _many_in_flight, repeat(12, frame(1, 4, 3, b"\x08\x03103"))
+    yield _many_in_flight, frame(1, 4, 3, b"\x88") + repeat(11, frame(0, 0, 3))
+    yield _many_in_flight, frame(1, 1, 3, b"\x88") + repeat(9, frame(9, 0, 3))
+    literal = b"\x00\x01a\x7f\xd1\x0e" + b"v" * 2_000
+    yield _many_in_flight, frame(1, 1, 3, literal) + repeat(8, frame(9, 0, 3, literal))
+    yield _many_in_flight, frame(1, 4, 3, b"\x88") + repeat(20_000, frame(0, 0, 3, b"x"))
+    yield _many_in_flight, frame(1, 4, 3, b"\x88") + repeat(12, frame(0, 0, 3, b"x" * 2_000))
+    # Each field that is inserted is referred to before the next.
+    yield _cancelled, repeat(300, frame(1, 4, 3, b"\x88" + b"\x40\x00\x00\xbe" * 250))

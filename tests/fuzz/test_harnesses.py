@@ -11,6 +11,7 @@ import pytest
 from apns_core import __compiled__
 from apns_core.connection import Connection
 from apns_core.field_blocks import FieldBlocks
+from apns_core.http2 import responses
 from apns_core.http2.hpack_decoder import HpackDecoder
 from apns_core.http2.hpack_encoder import HpackEncoder
 from apns_core.http2.outbox import Outbox
@@ -44,6 +45,20 @@ def _endless_body(stream: Stream, data: bytes, start: int, end: int) -> None:
 
 def _always_unprocessed(ticket: Ticket[int], cause: Cause) -> Unprocessed[int]:
     return Unprocessed(ticket.notification, ticket.tag, cause)
+
+
+def _octet_by_octet(stream: Stream, data: bytes, start: int, end: int) -> None:
+    _TAKE_BODY(stream, data, start, end)
+    for _ in range(5):
+        sum(stream.buffer or b"")
+
+
+_TAKE_BODY = responses.take_body
+_NO_LIMIT = 10**9
+
+
+def _no_limit(*_: object) -> int:
+    return _NO_LIMIT
 
 
 _CONCLUDE = Connection[int]._conclude
@@ -128,6 +143,21 @@ MISTAKES = (
     Mistake("server_bytes", "apns_core.http2.client Client._remember_reset", _nothing),
     Mistake("server_bytes", "apns_core.http2.client take_body", _endless_body),
     Mistake("server_bytes", "apns_core.http2.response_shapes _Shape._read", _nothing),
+    Mistake("server_bytes", "apns_core.http2.client take_body", _octet_by_octet),
+    Mistake("server_bytes", "apns_core.http2.client window_updates_allowed", _no_limit),
+    *[
+        Mistake("server_bytes", f"apns_core.{limit}", _NO_LIMIT)
+        for limit in (
+            "http2.outbox MAX_UNSENT_REPLIES",
+            "http2.client MAX_EMPTY_DATA",
+            "http2.responses MAX_INFORMATIONAL",
+            "http2.frame_reader MAX_CONTINUATIONS",
+            "http2.frame_reader MAX_BLOCK_SIZE",
+            "http2.frame_reader MAX_RECENT_FRAMES",
+            "http2.limits _GLITCH_BURST",
+            "requests.notification Notification.answer_limit",
+        )
+    ],
     Mistake("differential", "apns_core.http2.client take_body", _nothing),
     Mistake("hpack_decoding", "apns_core.http2.hpack_decoder HpackDecoder._resize", _any_size),
     Mistake(

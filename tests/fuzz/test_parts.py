@@ -9,7 +9,7 @@ import pytest
 from fuzz import corpus
 from fuzz.decisions import Decisions
 from fuzz.dictionary import write_dictionary
-from fuzz.frame_mutator import frame, mutate_frames, split_frames
+from fuzz.frame_mutator import REPEATS, expand, frame, mutate_frames, repeat, split_frames
 
 
 def test_who_is_out_of_bytes_reads_zeros() -> None:
@@ -37,6 +37,18 @@ def test_mutations_are_of_frames_and_can_be_repeated() -> None:
         assert all(len(part) == 9 + int.from_bytes(part[:3]) for part in before)
         # What is beyond the greatest length is cut off.
         assert len(last) in {0, 9 + int.from_bytes(last[:3])} or len(changed) == 1_000
+
+
+def test_a_flood_is_written_short() -> None:
+    ping, data = frame(6, 0, 0, bytes(8)), frame(0, 0, 1, b"abc")
+    assert expand(ping + repeat(3, data, ping) + ping) == ping + 3 * (data + ping) + ping
+    assert expand(repeat(2, b"") + b"") == b""
+    assert expand(ping + frame(0xEE)[:-1]) == ping + frame(0xEE)[:-1]
+    # Two an input, and none without end.
+    assert expand(repeat(2, data) * 3) == 4 * data + repeat(2, data)
+    for times in REPEATS:
+        assert len(expand(repeat(times, frame(0, 0, 1, bytes(1_000))))) <= 300_000
+        assert len(split_frames(expand(repeat(times, ping, data)))) <= 20_000
 
 
 def test_a_corpus_is_kept_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
