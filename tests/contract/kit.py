@@ -38,6 +38,7 @@ from apns_core import (
     PushType,
     Rejected,
     Route,
+    Sender,
     SenderConfig,
     Unknown,
     Unprocessed,
@@ -178,6 +179,16 @@ class Kit(ABC):
     @abstractmethod
     def make_client(self, endpoint: Endpoint, **options: Any) -> Client: ...  # noqa: ANN401
 
+    def sender(self, client: Client) -> Sender[Any]:
+        """Return what a client moves."""
+        sender: Sender[Any] = getattr(client, "_open")().sender  # noqa: B009 - not in the protocol
+        return sender
+
+    @abstractmethod
+    def outgoing(self, client: Client) -> int:
+        """Count the octets that its one connection has pulled and the system has not taken."""
+        ...
+
     # The loop.
 
     @abstractmethod
@@ -277,7 +288,7 @@ async def observe(kit: Kit, scenario: Callable[[Kit], Awaitable[object]], log: "
         [round(at, 6) for at in kit.looked_up],
         [[round(at, 6) for at in server.accepted] for server in kit.servers],
         [dict(sorted(server.ledger.processed_by_device().items())) for server in kit.servers],
-        [[bool(peer.plain) for peer in server.peers] for server in kit.servers],
+        [[bool(peer.heard) for peer in server.peers] for server in kit.servers],
     )
 
 

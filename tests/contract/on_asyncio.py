@@ -117,6 +117,12 @@ class AsyncioKit(Kit):
     def make_client(self, endpoint: Endpoint, **options: Any) -> Client:  # noqa: ANN401 - passed on
         return apns_asyncio.Client(endpoint, **options)
 
+    def outgoing(self, client: Client) -> int:
+        assert isinstance(client, apns_asyncio.Client)
+        (link,) = client._open()._links.values()
+        tls: Any = getattr(link._transport, "_ssl_protocol")  # noqa: B009 - asyncio's own
+        return int(tls._get_write_buffer_size() + tls._transport.get_write_buffer_size())
+
     def now(self) -> float:
         return self._loop.time()
 

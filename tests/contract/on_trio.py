@@ -1,7 +1,7 @@
 """Runs a scenario on trio, with a clock that jumps when there is nothing to do."""
 
 import socket
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,14 @@ class _Resolver(trio.abc.HostnameResolver):
 
     async def getnameinfo(self, sockaddr: object, flags: int) -> tuple[str, str]:
         raise NotImplementedError(sockaddr, flags)
+
+
+def _tasks(task: trio.lowlevel.Task | None) -> Iterator[trio.lowlevel.Task]:
+    if task is not None:
+        yield task
+        for nursery in task.child_nurseries:
+            for child in nursery.child_tasks:
+                yield from _tasks(child)
 
 
 class _Reactor:
@@ -132,6 +140,19 @@ class TrioKit(Kit):
 
     def make_client(self, endpoint: Endpoint, **options: Any) -> Client:  # noqa: ANN401 - passed on
         return apns_trio.Client(endpoint, **options)
+
+    def outgoing(self, client: Client) -> int:
+        assert isinstance(client, apns_trio.Client)
+        (link,) = client._open()._links.values()
+        assert link._stream is not None
+        # What is being sent is nowhere but in the frame that waits for it.
+        sending = [
+            len(frame.f_locals["data"])
+            for task in _tasks(trio.lowlevel.current_root_task())
+            for frame, _ in task.iter_await_frames()
+            if frame.f_code.co_name == "_send_outgoing"
+        ]
+        return len(link._outgoing) + link._stream._outgoing.pending + sum(sending)
 
     def now(self) -> float:
         return trio.current_time()

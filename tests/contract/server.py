@@ -55,7 +55,9 @@ class Server:
     """Listens on a free port. ``temper`` and ``config`` are the simulator's.
 
     ``hangs`` is where it does nothing more: before a connection is accepted, before TLS begins,
-    before it speaks HTTP/2, or when the client has said goodbye.
+    before it speaks HTTP/2, after it has (it reads no more, which with a ``receive_buffer`` of few
+    octets is soon felt), or when the client has said goodbye. ``greets`` is what it says within TLS
+    in place of HTTP/2, on connections that are accepted while it is set.
     """
 
     def __init__(
@@ -64,7 +66,9 @@ class Server:
         *,
         context: ssl.SSLContext | None = None,
         temper: Temper | None = None,
-        hangs: Literal["TCP", "TLS", "HTTP/2", "goodbye"] | None = None,
+        hangs: Literal["TCP", "TLS", "HTTP/2", "reading", "goodbye"] | None = None,
+        greets: bytes | None = None,
+        receive_buffer: int | None = None,
         ends: Ending = "clean",
         address: str = "127.0.0.1",
         port: int = 0,
@@ -73,6 +77,7 @@ class Server:
         self.reactor = reactor
         self.context = context or server_context()
         self.hangs = hangs
+        self.greets = greets
         self.ends: Ending = ends
         """How connections end that the simulator closes in order."""
         self.accepted: list[float] = []
@@ -86,6 +91,8 @@ class Server:
             temper=temper,
         )
         self._listener = socket.create_server((address, port), backlog=0 if hangs == "TCP" else 100)
+        if receive_buffer is not None:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._listener.setblocking(False)
         self.port = int(self._listener.getsockname()[1])
         # Those who fill the queue of connections, so that the next SYN is not answered.
@@ -117,6 +124,11 @@ class Server:
                 action(peer.connection)
                 peer.advance()
 
+    def say(self, data: bytes) -> None:
+        """Send this within TLS, on every connection that stands."""
+        for peer in self.open:
+            peer.say(data)
+
     def end(self, how: Ending) -> None:
         """End every connection."""
         for peer in self.open:
@@ -145,6 +157,7 @@ class Peer:
 
     def __init__(self, server: Server, plain: socket.socket) -> None:
         self._server = server
+        self._greets = server.greets
         self._reactor = server.reactor
         self._socket = plain
         plain.setblocking(False)
@@ -156,8 +169,8 @@ class Peer:
         """None until TLS stands."""
         self.alert: str | None = None
         """Why TLS failed, as OpenSSL has it."""
-        self.plain = 0
-        """Octets that came within TLS."""
+        self.heard = bytearray()
+        """What came within TLS."""
         self.certificate: dict[str, Any] | None = None
         """What the client presented."""
         self.left = False
@@ -176,6 +189,11 @@ class Peer:
             except ssl.SSLError as error:
                 self.alert = error.reason
                 self.end("truncated")
+        self._send()
+
+    def say(self, data: bytes) -> None:
+        """Send this within TLS."""
+        self._tls.write(data)
         self._send()
 
     def end(self, how: Ending) -> None:
@@ -212,6 +230,8 @@ class Peer:
         if data:
             self._incoming.write(data)
             self.advance()
+            if self._server.hangs == "reading" and self.heard:
+                self._stop_reading()
         elif self._server.hangs == "goodbye":
             self._stop_reading()
         else:
@@ -222,9 +242,11 @@ class Peer:
             self._tls.do_handshake()
             self.certificate = self._tls.getpeercert()
             self.connection = self._server.simulator.accept(self._reactor.now())
+            if self._greets is not None:
+                self._tls.write(self._greets)
         try:
             while data := self._tls.read(65_536):
-                self.plain += len(data)
+                self.heard += data
                 self.connection.receive_data(data, self._reactor.now())
         except ssl.SSLWantReadError:
             self._answer(self.connection)
@@ -234,7 +256,11 @@ class Peer:
 
     def _answer(self, connection: SimulatedConnection) -> None:
         # Who offers no HTTP/2 does not speak it.
-        mute = self._server.hangs == "HTTP/2" or self._tls.selected_alpn_protocol() != "h2"
+        mute = (
+            self._server.hangs == "HTTP/2"
+            or self._greets is not None
+            or self._tls.selected_alpn_protocol() != "h2"
+        )
         if not mute and (data := connection.data_to_send()):
             self._tls.write(data)
         if connection.closed:

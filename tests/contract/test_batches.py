@@ -1,6 +1,8 @@
 """What a batch does at its ends: its source stopped, what that gave accounted for."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from itertools import count
 from typing import cast
 
 import pytest
@@ -50,3 +52,32 @@ async def test_a_source_is_stopped_when_what_it_gave_cannot_be_submitted(
     using = kit.spawn(use, kit.client(server, signer=key))
     assert await using.end() == ("ZeroDivisionError" if end == "an exception" else "None")
     assert kit.now() == 1
+
+
+@pytest.mark.parametrize("how", ["aclosing", "closing"])
+@both_loops
+async def test_a_source_that_loses_its_cancellation_is_stopped_all_the_same(
+    kit: Kit, how: str
+) -> None:
+    """As one does that polls, and tries again whatever happened."""
+    given: list[int] = []
+
+    async def source() -> AsyncIterator[Notification]:
+        for number in count():
+            with suppress(BaseException):
+                await kit.sleep(1)
+            given.append(number)
+            yield notification(number)
+
+    async def work(client: Client) -> None:
+        async with client:
+            outcomes = client.send_many(source())
+            await outcomes.__anext__()
+            if how == "aclosing":
+                await outcomes.aclose()
+                assert len(given) <= 2
+
+    working = kit.spawn(work, kit.client(kit.serve()))
+    await kit.sleep(10)
+    assert await working.end() == "None"
+    assert len(given) <= 2

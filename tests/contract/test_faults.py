@@ -16,6 +16,7 @@ from tests.contract.kit import (
     collect,
     counted,
     device,
+    each_loop,
     name_of,
     notifications,
     send,
@@ -177,6 +178,86 @@ async def test_several_connections_for_a_long_way(kit: Kit) -> object:
     assert counted(outcomes) == {"accepted": 120}
     assert len(server.accepted) > 1
     return outcomes
+
+
+@each_loop
+async def test_a_server_that_stops_reading_holds_up_the_encoder(kit: Kit) -> None:
+    # Windows without a bound: nothing but TCP holds the client back.
+    server = kit.serve(
+        hangs="reading",
+        receive_buffer=65_536,
+        initial_window_size=2**31 - 1,
+        connection_window_size=2**31 - 1,
+        max_concurrent_streams=5_000,
+    )
+    # More than any system takes before it says no.
+    many = [_big(number) for number in range(5_000)]
+    connection = {"max_streams": 5_000, "request_timeout": 1_000.0}
+    async with kit.client(server, max_queued=5_000, connection=connection) as client:
+        sender = kit.sender(client)
+        batch = kit.spawn(collect, client.send_many(many))
+        in_flight = -1
+        while in_flight != sender.in_flight or not in_flight:
+            in_flight = sender.in_flight
+            await kit.sleep(1)  # as long as there is something to do, none of it passes
+        assert sender.queued > 0
+        # What an adapter takes before it is paused, and one pull.
+        assert 0 < kit.outgoing(client) < 3 * 65_536
+        await client.aclose(timeout=0.0)
+        await batch.end()
+    server.leave()
+
+
+@both_loops
+async def test_c8_why_a_connection_ends_is_told_before_its_end(kit: Kit) -> None:
+    """C8: a window that overflows."""
+    server = kit.serve(latency=1)
+    async with kit.client(server) as client:
+        task = kit.spawn(send, client)
+        await kit.sleep(0.5)
+        server.say(bytes.fromhex("000004 08 00 00000000 7fffffff"))
+        assert await task.end() == "unknown PROTOCOL_ERROR"
+        await kit.until(lambda: not server.open)
+        assert name_of(client.last_error) == "RemoteProtocolError"
+    (peer,) = server.peers
+    assert _goaways(bytes(peer.heard)) == [3]
+
+
+def _goaways(heard: bytes) -> list[int]:
+    """Return the error codes of all that a client has sent."""
+    frames = heard[24:]  # after the preface
+    codes: list[int] = []
+    while frames:
+        if frames[3] == 7:
+            codes.append(int.from_bytes(frames[13:17]))
+        frames = frames[9 + int.from_bytes(frames[:3]) :]
+    return codes
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"<html><body>no</body></html>",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+    ],
+)
+@both_loops
+async def test_c4_a_server_of_something_else_is_named_and_waited_for(
+    kit: Kit, greeting: bytes
+) -> None:
+    """C4: TLS and ALPN say that it would be HTTP/2."""
+    server = kit.serve(greets=greeting)
+    async with kit.client(server) as client:
+        task = kit.spawn(send, client)
+        await kit.sleep(5)
+        assert name_of(client.last_error) == "ConnectFailed"
+        assert "no HTTP/2" in str(client.last_error)
+        assert kit.sender(client).queued == 1
+        assert 1 <= len(server.accepted) <= 5
+        server.greets = None
+        assert await task.end() == "accepted"
+    assert server.ledger.processed_by_device() == {device(0): 1}
 
 
 # ── no connection ──
