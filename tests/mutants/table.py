@@ -92,6 +92,16 @@ MUTANTS: Final = (
     Mutant(
         "reset: the second one decides",
         "apns_core/http2/client.py",
+        "(stream.error_code,) = _CODE.unpack_from(data, start)\n",
+        "first = stream.error_code\n"
+        "            (stream.error_code,) = _CODE.unpack_from(data, start)\n"
+        "            if not first:\n"
+        "                return\n",
+        ("tests/regressions",),
+    ),
+    Mutant(
+        "reset: a second one is an error",
+        "apns_core/http2/client.py",
         'self._refuse_idle("RST_STREAM", stream_id)\n            self._glitch',
         'raise RemoteProtocolError(ErrorCode.PROTOCOL_ERROR, "x", "x")\n            self._glitch',
         ("tests/regressions",),
@@ -231,6 +241,34 @@ MUTANTS: Final = (
         "if link.proved or link.blamed:",
         "if link.connection is not None:",
         (f"{_CORE}/test_sender_connecting.py",),
+    ),
+    Mutant(
+        "backoff: none from a server that answers the first request alone",
+        "apns_core/links.py",
+        "self._postpone(self._relapses.failed(now))",
+        "pass",
+        (f"{_CORE}/test_sender_relapses.py",),
+    ),
+    Mutant(
+        "backoff: an extra connection that fails holds up all",
+        "apns_core/links.py",
+        "return any(other.usable and other is not link for other in self.by_id.values())",
+        "return False",
+        (f"{_CORE}/test_sender_connecting.py",),
+    ),
+    Mutant(
+        "clocks: what was given up long ago counts",
+        "apns_core/connection.py",
+        "if self._now - self._abandoned_at > self._config.stall_after:",
+        "if False:",
+        (f"{_CORE}/test_connection_clocks.py",),
+    ),
+    Mutant(
+        "settings: requests go although they are overdue",
+        "apns_core/connection.py",
+        "if not http.settings_acknowledged and self._now >= self._acknowledge_by:",
+        "if False:",
+        (f"{_CORE}/test_connection_opening.py",),
     ),
     Mutant(
         "tokens: changed after 19 minutes",
