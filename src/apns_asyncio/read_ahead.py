@@ -29,6 +29,7 @@ class ReadAhead:
         self._on_read = on_read
         self._read: deque[Request] = deque()
         self._taken = asyncio.Event()
+        self._stopped = False
         self._task = spawn(self._run(notifications))
         self._task.add_done_callback(self._on_end)
         self._over = False
@@ -56,21 +57,29 @@ class ReadAhead:
 
     def cancel(self) -> None:
         """Read no more."""
+        if self._stopped:
+            return  # a second cancellation would end the cleaning up after the first
+        self._stopped = True
+        self._taken.set()
         self._task.cancel()
 
     async def aclose(self) -> None:
         """Read no more, and wait until that is true."""
+        self.cancel()
         if not self._task.done():
-            self._task.cancel()
             await asyncio.wait([self._task])
 
     async def _run(self, notifications: AsyncIterable[Request]) -> None:
         async for notification in notifications:
             self._read.append(notification)
             self._on_read(self)
-            while len(self._read) >= _LIMIT:
+            while len(self._read) >= _LIMIT and not self._stopped:
                 self._taken.clear()
                 await self._taken.wait()
+            if self._stopped:
+                # The cancellation came and was lost: a source that caught it, or `wait_for` of
+                # Python 3.11, which forgets it where the result comes in the same turn.
+                return
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         self._over = True

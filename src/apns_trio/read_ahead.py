@@ -80,6 +80,8 @@ class ReadAhead:
             async for notification in notifications:
                 self._read.append(notification)
                 self._on_read(self)
+                if self._scope.cancel_called:  # and the source has caught what should have ended it
+                    return
                 while len(self._read) >= _LIMIT:
                     self._taken = trio.Event()
                     await self._taken.wait()
