@@ -1,7 +1,7 @@
 """The command: ``python -m fuzz run|replay|pack``. See README.md.
 
 ``run`` prints one JSON line for each harness: what was executed, how fast, at what cost, what it
-covered, and what it found. Its exit status is 1 if anything was found.
+covered, and what it found. Its exit status is 1 if anything was found, or a harness did not run.
 """
 
 import argparse
@@ -50,12 +50,18 @@ def main() -> int:
     unknown = set(chosen.harnesses) - set(HARNESSES)
     if unknown:
         parser.error(f"no such harness: {', '.join(sorted(unknown))}")
-    found = False
+    bad = False
     for name in chosen.harnesses or HARNESSES:
         report = _run(name, chosen.seconds) if chosen.command == "run" else _pack(name)
         print(json.dumps(report), flush=True)  # noqa: T201 - the report
-        found = found or bool(report.get("findings"))
-    return int(found)
+        bad = bad or _is_bad(report)
+    return int(bad)
+
+
+def _is_bad(report: dict[str, Any]) -> bool:
+    """Whether there are findings, or libFuzzer has failed, or has executed nothing."""
+    failed = report.get("exit_status", 0) != 0 or report.get("executions", 1) == 0
+    return failed or bool(report.get("findings"))
 
 
 # ── run ──
@@ -94,6 +100,7 @@ def _run(name: str, seconds: int) -> dict[str, Any]:
         "cpu_seconds": round(cpu, 1),
         "corpus": sum(1 for _ in corpus.iterdir()),
         "exit_status": status,
+        "log": str(log),
         "findings": [str(path.relative_to(_ROOT)) for path in new],
         "replay": [f"python -m fuzz replay {name} {path.relative_to(_ROOT)}" for path in new],
     }
