@@ -5,10 +5,10 @@ connection presents a certificate is in `apns_core.trust.identity`.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, final
+from typing import Final, cast, final
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -68,19 +68,19 @@ class ProviderCertificate:
     def from_pem(cls, pem: bytes | str) -> "ProviderCertificate":
         """Read the first certificate of a PEM file. Raises `InvalidField`."""
         data = pem.encode("ascii", "replace") if isinstance(pem, str) else pem
-        try:
-            certificate = x509.load_pem_x509_certificate(data)
-        except (ValueError, x509.InvalidVersion):
-            raise InvalidField("pem", "holds no certificate in PEM form") from None
+        certificate = _read(x509.load_pem_x509_certificate, data)
+        # The file may hold the key as well, and whoever reports an error may show its frames.
+        del pem, data
+        if certificate is None:
+            raise InvalidField("pem", "holds no certificate in PEM form")
         return cls.from_x509(certificate)
 
     @classmethod
     def from_der(cls, der: bytes) -> "ProviderCertificate":
         """Read a ``.cer`` file as Apple's portal gives it. Raises `InvalidField`."""
-        try:
-            certificate = x509.load_der_x509_certificate(der)
-        except (ValueError, x509.InvalidVersion):
-            raise InvalidField("der", "holds no certificate in DER form") from None
+        certificate = _read(x509.load_der_x509_certificate, der)
+        if certificate is None:
+            raise InvalidField("der", "holds no certificate in DER form")
         return cls.from_x509(certificate)
 
     @classmethod
@@ -90,6 +90,8 @@ class ProviderCertificate:
         An extension of Apple's that is not of the known form gives the topics that can be read
         from it; a certificate without any gives those of its subject.
         """
+        if not isinstance(cast("object", certificate), x509.Certificate):
+            raise InvalidField("certificate", "not one of cryptography's")
         try:
             subject = certificate.subject
             extensions = {
@@ -160,6 +162,15 @@ _DEVELOPMENT: Final = x509.ObjectIdentifier("1.2.840.113635.100.6.3.1")
 _PRODUCTION: Final = x509.ObjectIdentifier("1.2.840.113635.100.6.3.2")
 _VOIP_TOPICS: Final = x509.ObjectIdentifier("1.2.840.113635.100.6.3.4")
 _TOPICS: Final = x509.ObjectIdentifier("1.2.840.113635.100.6.3.6")
+
+
+def _read(load: Callable[[bytes], x509.Certificate], data: object) -> x509.Certificate | None:
+    if not isinstance(data, bytes):
+        return None
+    try:
+        return load(data)
+    except (ValueError, x509.InvalidVersion):
+        return None
 
 
 def _text_of(name: x509.Name, oid: x509.ObjectIdentifier) -> str | None:

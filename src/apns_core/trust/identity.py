@@ -10,7 +10,7 @@ import ssl
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NoReturn, final
+from typing import Final, NoReturn, TypeAlias, final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -75,12 +75,10 @@ class ProviderIdentity:
         Without ``key`` the key is in ``certificate`` too. ``password`` is the key's. Raises
         `InvalidField`.
         """
-        certificate_pem = _octets(certificate)
-        key_pem = certificate_pem if key is None else _octets(key)
-        return cls(
-            _load_key("certificate" if key is None else "key", key_pem, password),
-            _load_certificates(certificate_pem),
-        )
+        loaded = _load_pem(certificate, key, password)
+        # Whoever reports an error may show the locals of its frames.
+        del certificate, key, password
+        return cls(*_raised(loaded))
 
     @classmethod
     def from_file(
@@ -98,20 +96,22 @@ class ProviderIdentity:
         or holds something else.
         """
         if key is None:
-            return cls.from_pem(
-                read_key_file("certificate", certificate, strict=strict), password=password
+            loaded = _load_pem(
+                read_key_file("certificate", certificate, strict=strict), None, password
             )
-        key_pem = read_key_file("key", key, strict=strict)
-        try:
-            certificate_pem = Path(certificate).read_bytes()
-        except OSError as error:
-            raise InvalidField("certificate", f"cannot be read: {error.strerror}") from None
-        return cls.from_pem(certificate_pem, key_pem, password=password)
+        else:
+            key_pem = read_key_file("key", key, strict=strict)
+            loaded = _load_pem(_read_certificate(certificate), key_pem, password)
+            del key_pem
+        del password
+        return cls(*_raised(loaded))
 
     @classmethod
     def from_pkcs12(cls, data: bytes, *, password: bytes | str | None = None) -> "ProviderIdentity":
         """Take a PKCS#12 bundle (``.p12``), as the keychain exports it. Raises `InvalidField`."""
-        return cls(*_load_pkcs12("data", data, password))
+        loaded = _load_pkcs12("data", data, password)
+        del data, password
+        return cls(*_raised(loaded))
 
     @classmethod
     def from_pkcs12_file(
@@ -122,7 +122,9 @@ class ProviderIdentity:
         strict: bool = False,
     ) -> "ProviderIdentity":
         """Read a ``.p12`` file; of its mode and of errors, see `from_file`."""
-        return cls(*_load_pkcs12("path", read_key_file("path", path, strict=strict), password))
+        loaded = _load_pkcs12("path", read_key_file("path", path, strict=strict), password)
+        del password
+        return cls(*_raised(loaded))
 
     def load_into(self, context: ssl.SSLContext) -> None:
         """Have a context present this certificate; **changes it**.
@@ -132,33 +134,17 @@ class ProviderIdentity:
         the process dies in between, what stays behind is of no use to anyone.
 
         Raises `InvalidField` when OpenSSL will not have it, for example for a short key, and when
-        there is no place for temporary files.
+        there is no place for temporary files, or none on their disk.
         """
-        password = secrets.token_hex(32).encode("ascii")
-        pem = [
-            self._key.private_bytes(
-                Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password)
-            ),
-            *(each.public_bytes(Encoding.PEM) for each in self._chain),
-        ]
-        try:
-            descriptor, name = tempfile.mkstemp(prefix="apns-", suffix=".pem")  # mode 0600
-        except OSError as error:
-            raise InvalidField(
-                "certificate", f"no temporary file can be made for OpenSSL: {error.strerror}"
-            ) from None
-        try:
-            # Closed before OpenSSL opens it, as Windows wants it.
-            with open(descriptor, "wb") as file:  # noqa: PTH123 - Path cannot open a descriptor
-                file.write(b"".join(pem))
-            context.load_cert_chain(name, password=password)
-        except ssl.SSLError as error:
-            raise InvalidField("certificate", f"OpenSSL refuses it: {error.reason}") from None
-        finally:
-            Path(name).unlink()
+        problem = _load_through_a_file(self._key, self._chain, context)
+        if problem is not None:
+            raise InvalidField("certificate", problem)
 
     def __repr__(self) -> str:
-        return f"ProviderIdentity(certificate={self.certificate!r})"
+        try:
+            return f"ProviderIdentity(certificate={self.certificate!r})"
+        except AttributeError:  # refused: whoever reports the error may show its locals
+            return "<ProviderIdentity, refused>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a private key is a credential and cannot be pickled")
@@ -171,53 +157,116 @@ _KEY_BLOCK: Final = re.compile(
 _ENCRYPTED: Final = "is encrypted, and the password is missing or wrong"
 
 
-def _octets(text: bytes | str) -> bytes:
-    # Not strictly: the error of a failed encoding would carry the key.
-    return text.encode("ascii", "replace") if isinstance(text, str) else text
+_Loaded: TypeAlias = tuple[PrivateKeyTypes, list[x509.Certificate]] | InvalidField
+"""What was read; or else the error, which is not raised where the frames hold the key."""
 
 
-def _password(password: bytes | str | None) -> bytes | None:
-    return password.encode("utf-8") if isinstance(password, str) else password
+def _raised(loaded: _Loaded) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
+    if isinstance(loaded, InvalidField):
+        raise loaded
+    return loaded
 
 
-def _load_key(field: str, pem: bytes, password: bytes | str | None) -> PrivateKeyTypes:
-    block = _KEY_BLOCK.search(pem)
+def _load_pem(certificate: object, key: object, password: object) -> _Loaded:
+    field = "certificate" if key is None else "key"
+    certificate_pem = _octets(certificate)
+    key_pem = certificate_pem if key is None else _octets(key)
+    if certificate_pem is None:
+        return InvalidField("certificate", "neither bytes nor text")
+    if key_pem is None:
+        return InvalidField("key", "neither bytes nor text")
+    if password is not None and _password(password) is None:
+        return InvalidField("password", "neither bytes nor a text that UTF-8 has")
+    block = _KEY_BLOCK.search(key_pem)
     if block is None:
-        raise InvalidField(field, "holds no private key in PEM form")
+        return InvalidField(field, "holds no private key in PEM form")
     # The second is OpenSSL's older form: a line "Proc-Type: 4,ENCRYPTED" inside.
     encrypted = b"ENCRYPTED" in block[0]
     try:
         # A password for what is not encrypted is an error to cryptography, and none to us.
-        return load_pem_private_key(block[0], _password(password) if encrypted else None)
+        loaded = load_pem_private_key(block[0], _password(password) if encrypted else None)
     except (TypeError, ValueError, UnsupportedAlgorithm):
-        problem = _ENCRYPTED if encrypted else "is damaged: no private key can be read from it"
-    # Not chained: nothing that read the key is to speak of it.
-    raise InvalidField(field, problem)
-
-
-def _load_certificates(pem: bytes) -> list[x509.Certificate]:
+        return InvalidField(
+            field, _ENCRYPTED if encrypted else "is damaged: no private key can be read from it"
+        )
     try:
-        return x509.load_pem_x509_certificates(pem)
+        return loaded, x509.load_pem_x509_certificates(certificate_pem)
     except (ValueError, x509.InvalidVersion):
-        raise InvalidField("certificate", "holds no certificate in PEM form") from None
+        return InvalidField("certificate", "holds no certificate in PEM form")
 
 
-def _load_pkcs12(
-    field: str, data: bytes, password: bytes | str | None
-) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
+def _load_pkcs12(field: str, data: object, password: object) -> _Loaded:
+    if not isinstance(data, bytes):
+        return InvalidField(field, "not bytes")
+    if password is not None and _password(password) is None:
+        return InvalidField("password", "neither bytes nor a text that UTF-8 has")
     try:
         bundle = load_pkcs12(data, _password(password))
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
-        bundle = None
-    if bundle is None:
-        raise InvalidField(field, "is no PKCS#12 bundle, or its password is missing or wrong")
+        return InvalidField(field, "is no PKCS#12 bundle, or its password is missing or wrong")
     if bundle.key is None:
-        raise InvalidField(field, "holds no private key")
+        return InvalidField(field, "holds no private key")
     own = [] if bundle.cert is None else [bundle.cert.certificate]
     return bundle.key, own + [each.certificate for each in bundle.additional_certs]
 
 
-def _public_key(certificate: x509.Certificate) -> object:
+def _octets(text: object) -> bytes | None:
+    # Not strictly: the error of a failed encoding would carry the key.
+    octets = text.encode("ascii", "replace") if isinstance(text, str) else text
+    return octets if isinstance(octets, bytes) else None
+
+
+def _password(password: object) -> bytes | None:
+    try:
+        octets = password.encode("utf-8") if isinstance(password, str) else password
+    except UnicodeEncodeError:
+        return None
+    return octets if isinstance(octets, bytes) else None
+
+
+def _read_certificate(path: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    except (TypeError, ValueError):
+        problem = "cannot be read: it is no name of a file"
+    # Not chained: the cause quotes the name.
+    raise InvalidField("certificate", problem)
+
+
+def _load_through_a_file(
+    key: RSAPrivateKey | EllipticCurvePrivateKey,
+    chain: Sequence[x509.Certificate],
+    context: ssl.SSLContext,
+) -> str | None:
+    """Have a context present a certificate; return what is wrong if it cannot."""
+    password = secrets.token_hex(32).encode("ascii")
+    pem = [
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password)),
+        *(each.public_bytes(Encoding.PEM) for each in chain),
+    ]
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="apns-", suffix=".pem")  # mode 0600
+    except OSError as error:
+        return f"no temporary file can be made for OpenSSL: {error.strerror}"
+    try:
+        # Closed before OpenSSL opens it, as Windows wants it.
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - Path cannot open a descriptor
+            file.write(b"".join(pem))
+        context.load_cert_chain(name, password=password)
+    except ssl.SSLError as error:
+        return f"OpenSSL refuses it: {error.reason}"
+    except OSError as error:
+        return f"no temporary file can be written for OpenSSL: {error.strerror}"
+    finally:
+        Path(name).unlink()
+    return None
+
+
+def _public_key(certificate: object) -> object:
+    if not isinstance(certificate, x509.Certificate):
+        return None
     try:
         return certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):

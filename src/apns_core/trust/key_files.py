@@ -4,7 +4,7 @@ import os
 import stat
 import warnings
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from apns_core.errors import InvalidField
 
@@ -21,13 +21,16 @@ def read_key_file(field: str, path: str | os.PathLike[str], *, strict: bool) -> 
     Raises `InvalidField` for ``field`` when the file cannot be read, and, if ``strict``, instead
     of the warning.
     """
-    name = os.fsdecode(path)
-    if "-----BEGIN" in name:
-        raise InvalidField(field, "is the text of a key, not the name of a file; use from_pem")
-    mode, contents = _read(field, name)
+    read = _read(path)
+    if isinstance(read, str):
+        # Whoever reports an error may show the locals of its frames; this one may be a key.
+        del path
+        raise InvalidField(field, read)
+    mode, contents = read
     if _HAS_MODES and mode & _OTHERS:
         problem = f"has mode {stat.S_IMODE(mode):04o}: others than its owner may use it"
         if strict:
+            del read, contents
             raise InvalidField(field, f"{problem} (chmod 600)")
         warnings.warn(f"the key file {problem}", KeyFileWarning, stacklevel=3)
     return contents
@@ -42,15 +45,20 @@ _HAS_MODES: Final = os.name == "posix"
 _OTHERS: Final = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
 
 
-def _read(field: str, name: str) -> tuple[int, bytes]:
-    """Return the mode and the contents of a file."""
+def _read(path: object) -> tuple[int, bytes] | str:
+    """Return the mode and the contents of a file; or else what is wrong, without its name."""
     try:
+        # PathLike or a text; whatever else it is, fsdecode says so by a TypeError.
+        name = os.fsdecode(cast("str", path))
+        if "-----BEGIN" in name:
+            return "is the text of a key, not the name of a file; use from_pem"
         with Path(name).open("rb") as file:
             # The mode of what was opened: a link is followed once.
             return os.fstat(file.fileno()).st_mode, file.read(_MAX_FILE)
     except OSError as error:
-        problem = error.strerror
+        # Its text quotes the name, which may be a key after all.
+        return f"cannot be read: {error.strerror}"
+    except (TypeError, UnicodeError):
+        return "cannot be read: it is no name of a file"
     except ValueError:
-        problem = "it has a NUL in it"
-    # Not chained to the OSError: that one quotes the name, which may be a key after all.
-    raise InvalidField(field, f"cannot be read: {problem}")
+        return "cannot be read: it has a NUL in it"

@@ -14,7 +14,7 @@ import ssl
 import sys
 from base64 import b64encode
 from collections.abc import Iterable
-from typing import Final, final
+from typing import Final, cast, final
 
 from apns_core.errors import ApnsError, InvalidField
 from apns_core.trust.der import elements
@@ -56,7 +56,13 @@ def pin(context: ssl.SSLContext, pins: Iterable[str]) -> ssl.SSLContext:
     cannot be watched, such as one of ``truststore``, is refused, as is a pin of another form: both
     raise `InvalidField`.
     """
-    wanted = frozenset(_normalised(each) for each in pins)
+    try:
+        given = iter(pins)
+    except TypeError:
+        given = None
+    if given is None or isinstance(cast("object", pins), str | bytes):
+        raise InvalidField("pins", "not several texts: give a list, even of one")
+    wanted = frozenset(_normalised(each) for each in given)
     if not wanted:
         return context
     attributes = {"wanted": wanted}
@@ -86,6 +92,7 @@ def public_key_pin(der: bytes) -> str:
 
     Raises `InvalidField` when the DER is no certificate.
     """
+    key: bytes | None = None
     try:
         ((_, certificate, _),) = elements(der)
         (_, to_be_signed, _), *_ = elements(certificate)
@@ -93,8 +100,10 @@ def public_key_pin(der: bytes) -> str:
         # RFC 5280 Section 4.1: the version is there unless it is 1; then come serial number,
         # signature algorithm, issuer, validity, subject, and the key.
         key = fields[6 if fields[0].tag == _VERSION else 5].whole
-    except (ValueError, IndexError):
-        raise InvalidField("certificate", "is no certificate in DER form") from None
+    except (TypeError, ValueError, IndexError):
+        key = None
+    if key is None:
+        raise InvalidField("certificate", "is no certificate in DER form")
     return "sha256/" + b64encode(hashlib.sha256(key).digest()).decode("ascii")
 
 
@@ -104,7 +113,10 @@ _PUBLIC_KEY_PIN: Final = re.compile("sha256//?([A-Za-z0-9+/]{43}=)")
 _CERTIFICATE_PIN: Final = re.compile("[0-9a-f]{64}")
 
 
-def _normalised(text: str) -> str:
+def _normalised(text: object) -> str:
+    if not isinstance(text, str):
+        raise InvalidField("pins", "each must be a text")
+    text = str.__str__(text)  # of a subclass too
     match = _PUBLIC_KEY_PIN.fullmatch(text)
     if match is not None:
         # Decoded and encoded again: the last character has bits that mean nothing.

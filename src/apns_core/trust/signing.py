@@ -8,7 +8,7 @@ import os
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from typing import Final, NoReturn, final
+from typing import Final, NoReturn, cast, final
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -40,10 +40,9 @@ class TokenKey:
     """Ten characters, from the membership page of the developer account."""
 
     def __init__(self, key: PrivateKeyTypes, *, key_id: str, team_id: str) -> None:
-        _check_ids(key_id, team_id)
-        self._key = _p256("key", key)
-        self.key_id = key_id
-        self.team_id = team_id
+        self.key_id = _ten_characters("key_id", key_id)
+        self.team_id = _ten_characters("team_id", team_id)
+        self._key = _raised(_p256("key", key))
 
     @classmethod
     def from_file(
@@ -55,7 +54,7 @@ class TokenKey:
         ``strict``, also where it would warn.
         """
         return cls(
-            _load("path", read_key_file("path", path, strict=strict)),
+            _raised(_load("path", read_key_file("path", path, strict=strict))),
             key_id=key_id,
             team_id=team_id,
         )
@@ -66,9 +65,10 @@ class TokenKey:
 
         Raises `InvalidField` when they are something else, such as a path.
         """
-        # Not strictly: the error of a failed encoding would carry the key.
-        data = pem.encode("ascii", "replace") if isinstance(pem, str) else pem
-        return cls(_load("pem", data), key_id=key_id, team_id=team_id)
+        key = _load("pem", pem)
+        # Whoever reports an error may show the locals of its frames.
+        del pem
+        return cls(_raised(key), key_id=key_id, team_id=team_id)
 
     def sign(self, issued_at: int) -> str:
         """Sign a provider token issued at this Unix time in seconds.
@@ -84,7 +84,10 @@ class TokenKey:
         )
 
     def __repr__(self) -> str:
-        return f"TokenKey(key_id={self.key_id!r}, team_id={self.team_id!r})"
+        try:
+            return f"TokenKey(key_id={self.key_id!r}, team_id={self.team_id!r})"
+        except AttributeError:  # refused half-way: whoever reports the error may show its locals
+            return "<TokenKey, refused>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a signing key is a credential and cannot be pickled")
@@ -114,10 +117,11 @@ class RemoteKey:
     def __init__(
         self, sign_message: Callable[[bytes], bytes], *, key_id: str, team_id: str
     ) -> None:
-        _check_ids(key_id, team_id)
+        self.key_id = _ten_characters("key_id", key_id)
+        self.team_id = _ten_characters("team_id", team_id)
+        if not callable(cast("object", sign_message)):
+            raise InvalidField("sign_message", "cannot be called")
         self._sign_message = sign_message
-        self.key_id = key_id
-        self.team_id = team_id
 
     def sign(self, issued_at: int) -> str:
         """Sign a provider token issued at this Unix time in seconds: the JWT of `TokenKey.sign`.
@@ -132,13 +136,17 @@ class RemoteKey:
         return (message + b"." + _base64url(signature)).decode("ascii")
 
     def __repr__(self) -> str:
-        return f"RemoteKey(key_id={self.key_id!r}, team_id={self.team_id!r})"
+        try:
+            return f"RemoteKey(key_id={self.key_id!r}, team_id={self.team_id!r})"
+        except AttributeError:  # refused half-way
+            return "<RemoteKey, refused>"
 
 
-def _check_ids(key_id: str, team_id: str) -> None:
-    for field, value in (("key_id", key_id), ("team_id", team_id)):
-        if not _TEN_CHARACTERS.fullmatch(value):
-            raise InvalidField(field, "must be 10 letters and digits")
+def _ten_characters(field: str, value: object) -> str:
+    text = str.__str__(value) if isinstance(value, str) else ""  # of a subclass too
+    if not _TEN_CHARACTERS.fullmatch(text):
+        raise InvalidField(field, "must be 10 letters and digits")
+    return text
 
 
 _TEN_CHARACTERS: Final = re.compile("[A-Za-z0-9]{10}")
@@ -152,19 +160,18 @@ def _base64url(data: bytes) -> bytes:
     return urlsafe_b64encode(data).rstrip(b"=")  # RFC 7515 Section 2
 
 
-def _r_and_s(signature: bytes) -> bytes:
+def _r_and_s(signature: object) -> bytes:
     """Return a signature as RFC 7518 Section 3.4 has it."""
     try:
-        data = bytes(memoryview(signature))
+        data = bytes(memoryview(cast("bytes", signature)))
         # Of DER signatures, one in 2**48 or so has this length.
         if len(data) == 64:
             return data
         r, s = decode_dss_signature(data)
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
     except (TypeError, ValueError, OverflowError):
-        raise InvalidField(
-            "sign_message", "must return an ECDSA signature on P-256: DER, or 64 bytes of r and s"
-        ) from None
+        problem = "must return an ECDSA signature on P-256: DER, or 64 bytes of r and s"
+    raise InvalidField("sign_message", problem)
 
 
 _PEM_LABEL: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
@@ -177,27 +184,39 @@ _NOT_A_PRIVATE_KEY: Final = {
 }
 
 
-def _load(field: str, pem: bytes) -> EllipticCurvePrivateKey:
+def _load(field: str, pem: object) -> EllipticCurvePrivateKey | InvalidField:
+    """Return the key, or the error: not raised here, where the frames hold the text of the key."""
+    if isinstance(pem, str):
+        # Not strictly: the error of a failed encoding would carry the key.
+        pem = pem.encode("ascii", "replace")
+    if not isinstance(pem, bytes):
+        return InvalidField(field, "neither bytes nor text")
     label = _PEM_LABEL.search(pem)
     if label is None:
-        raise InvalidField(field, "holds no key in PEM form (-----BEGIN PRIVATE KEY-----)")
+        return InvalidField(field, "holds no key in PEM form (-----BEGIN PRIVATE KEY-----)")
     problem = _NOT_A_PRIVATE_KEY.get(label[1])
     if problem is not None:
-        raise InvalidField(field, problem)
+        return InvalidField(field, problem)
     try:
         key = load_pem_private_key(pem, password=None)
     except TypeError:  # encrypted in OpenSSL's older form, which has no label of its own
-        raise InvalidField(field, _NOT_A_PRIVATE_KEY[b"ENCRYPTED PRIVATE KEY"]) from None
+        return InvalidField(field, _NOT_A_PRIVATE_KEY[b"ENCRYPTED PRIVATE KEY"])
     except (ValueError, UnsupportedAlgorithm):
-        raise InvalidField(
+        return InvalidField(
             field, "is damaged: no private key can be read from it (were its line breaks kept?)"
-        ) from None
+        )
     return _p256(field, key)
 
 
-def _p256(field: str, key: PrivateKeyTypes) -> EllipticCurvePrivateKey:
+def _p256(field: str, key: object) -> EllipticCurvePrivateKey | InvalidField:
     if not isinstance(key, EllipticCurvePrivateKey):
-        raise InvalidField(field, "is not an elliptic-curve key; APNs takes P-256 alone")
+        return InvalidField(field, "is not an elliptic-curve key; APNs takes P-256 alone")
     if not isinstance(key.curve, SECP256R1):
-        raise InvalidField(field, f"is on the curve {key.curve.name}; APNs takes P-256 alone")
+        return InvalidField(field, f"is on the curve {key.curve.name}; APNs takes P-256 alone")
+    return key
+
+
+def _raised(key: EllipticCurvePrivateKey | InvalidField) -> EllipticCurvePrivateKey:
+    if isinstance(key, InvalidField):
+        raise key
     return key

@@ -71,7 +71,7 @@ class Lying(str):
 
 
 class LyingBytes(bytes):
-    def hex(self, *_: object) -> str:
+    def hex(self, *_: object) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         return EVIL
 
     def __len__(self) -> int:

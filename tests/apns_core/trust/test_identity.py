@@ -349,6 +349,22 @@ def test_without_a_place_for_the_file_it_says_so(
 # ── what is shown ──
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is full")
+def test_a_full_disk_was_an_oserror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    identity = ProviderIdentity.from_pem(CERTIFICATE_PEM + KEY_PEM)
+    place = tmp_path / "apns-full.pem"
+    place.touch()
+
+    def on_a_full_disk(**_: object) -> tuple[int, str]:
+        return os.open("/dev/full", os.O_WRONLY), str(place)
+
+    monkeypatch.setattr(tempfile, "mkstemp", on_a_full_disk)
+    with pytest.raises(InvalidField, match="certificate: no temporary file can be written") as full:
+        client_context(cadata=CA_PEM, identity=identity)
+    assert full.value.__context__ is None
+    assert not place.exists()
+
+
 def test_an_identity_shows_its_certificate_and_nothing_else() -> None:
     identity = ProviderIdentity.from_pem(CERTIFICATE_PEM, encrypted(), password=PASSWORD)
     shown = repr(identity) + str(identity)
