@@ -55,8 +55,9 @@ class RawServer:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve)
         self.port: int = self._listener.getsockname()[1]
+        self.authority = f"127.0.0.1:{self.port}"
         scheme = "http" if context is None else "https"
-        self.url = f"{scheme}://127.0.0.1:{self.port}/3/device/00"
+        self.url = f"{scheme}://{self.authority}/3/device/00"
         self.received = b""
         self.accepted = 0
         self.ended_by_client = False

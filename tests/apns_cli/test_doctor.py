@@ -185,7 +185,7 @@ def test_a_server_of_http_1(tmp_path: Path) -> None:
 
     CA.cert_pem.write_to_path(tmp_path / "ca.pem")
     with RawServer(script, server_context()) as server:
-        checks = examined("--server", server.url, "--ca", str(tmp_path / "ca.pem"))
+        checks = examined("--server", server.authority, "--ca", str(tmp_path / "ca.pem"))
     assert results(checks, "ALPN", "HTTP/2") == ["ok", "failed"]
 
 
@@ -196,7 +196,7 @@ def test_a_rule_broken_after_settings(tmp_path: Path) -> None:
 
     CA.cert_pem.write_to_path(tmp_path / "ca.pem")
     with RawServer(script, server_context()) as server:
-        checks = examined("--server", server.url, "--ca", str(tmp_path / "ca.pem"))
+        checks = examined("--server", server.authority, "--ca", str(tmp_path / "ca.pem"))
     assert "PING of 0 octets" in checks["HTTP/2"]["seen"]
 
 
@@ -241,7 +241,7 @@ def test_a_server_certificate_that_has_expired(tmp_path: Path) -> None:
     CA.cert_pem.write_to_path(tmp_path / "ca.pem")
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     with RawServer(say(), server_context(not_after=yesterday)) as server:
-        checks = examined("--server", server.url, "--ca", str(tmp_path / "ca.pem"))
+        checks = examined("--server", server.authority, "--ca", str(tmp_path / "ca.pem"))
     assert results(checks, "Trust", "Chain 1", "Clock") == ["failed", "failed", "warning"]
     assert "expired" in checks["Trust"]["seen"]
     assert "clock" in checks["Trust"]["fix"]
@@ -250,7 +250,7 @@ def test_a_server_certificate_that_has_expired(tmp_path: Path) -> None:
 def test_a_certificate_of_another_host(tmp_path: Path) -> None:
     CA.cert_pem.write_to_path(tmp_path / "ca.pem")
     with RawServer(say(), server_context("example.com")) as server:
-        checks = examined("--server", server.url, "--ca", str(tmp_path / "ca.pem"))
+        checks = examined("--server", server.authority, "--ca", str(tmp_path / "ca.pem"))
     assert "another server" in checks["Trust"]["fix"]
 
 
@@ -262,15 +262,14 @@ def test_no_authorities(options: tuple[str, ...], tmp_path: Path) -> None:
 def test_no_alpn(tmp_path: Path) -> None:
     CA.cert_pem.write_to_path(tmp_path / "ca.pem")
     with RawServer(say(), server_context(alpn=())) as server:
-        checks = examined("--server", server.url, "--ca", str(tmp_path / "ca.pem"))
+        checks = examined("--server", server.authority, "--ca", str(tmp_path / "ca.pem"))
     assert results(checks, "TLS", "ALPN", "HTTP/2") == ["ok", "failed", "skipped"]
 
 
 def test_no_tls(tmp_path: Path) -> None:
     CA.cert_pem.write_to_path(tmp_path / "ca.pem")
     with RawServer(say()) as server:
-        url = server.url.replace("http:", "https:")
-        checks = examined("--server", url, "--ca", str(tmp_path / "ca.pem"))
+        checks = examined("--server", server.authority, "--ca", str(tmp_path / "ca.pem"))
     assert results(checks, "TCP", "TLS", "Trust") == ["ok", "failed", "skipped"]
 
 
@@ -378,7 +377,7 @@ def test_a_certificate_for_the_other_environment(identity: Identity, tmp_path: P
 
     CA.cert_pem.write_to_path(tmp_path / "ca.pem")
     with RawServer(refuse, server_context()) as server:
-        options = ("--server", server.url, "--ca", str(tmp_path / "ca.pem"))
+        options = ("--server", server.authority, "--ca", str(tmp_path / "ca.pem"))
         checks = examined(*options, "--certificate", identity(certificates.DEVELOPMENT))
     assert results(checks, "Environment", "Request") == ["failed", "failed"]
     assert checks["Environment"]["fix"].startswith("use --environment development")
