@@ -8,8 +8,9 @@ import click
 from apns_cli.access import Access, Service, access_options, usage_errors
 from apns_cli.option_groups import option_group
 from apns_cli.parameters import STORAGE_POLICIES
-from apns_cli.results import outcome_members, print_outcome
+from apns_cli.results import outcome_members, print_outcome, printable
 from apns_cli.sending import config_of, send_one, timeout_option
+from apns_cli.server_text import without_secrets
 from apns_cli.terminal import (
     CONTEXT_SETTINGS,
     EXIT_FAILED,
@@ -116,14 +117,15 @@ def read(access: Access, asked: _Asked, *, channel_id: str) -> None:
     accepted = _ask("read", access, asked, request)
     channel = _read(asked, "read", accepted, request.result(accepted))
     policy = _NAMES[channel.storage_policy]
+    push_type = without_secrets(channel.push_type)
     if asked.as_json:
-        found = {"storage_policy": policy, "push_type": channel.push_type}
+        found = {"storage_policy": policy, "push_type": push_type}
         print_json(outcome_members(accepted) | {"channel_id": channel.channel_id} | found)
     else:
         facts = [
             ("Channel id", channel.channel_id),
             ("Storage policy", policy),
-            ("Push type", channel.push_type),
+            ("Push type", printable(push_type)),
         ]
         print_facts(f"A channel of {asked.app}", facts)
 

@@ -13,8 +13,9 @@ from apns_asyncio import Client
 from apns_cli.input_file import InputFile
 from apns_cli.input_lines import LineFormat, UnfitInput
 from apns_cli.input_notifications import NotificationMaker
-from apns_cli.results import fingerprint, kind_of, outcome_members
+from apns_cli.results import fingerprint, kind_of, outcome_members, reason_text
 from apns_cli.results_file import Earlier, ResultsFile
+from apns_cli.server_text import is_uuid
 from apns_cli.terminal import ProgressBar
 from apns_core import (
     Accepted,
@@ -75,6 +76,7 @@ def record_of(
     if (
         type(outcome) is Accepted
         and outcome.apns_id is not None
+        and is_uuid(outcome.apns_id)
         and outcome.apns_unique_id is None
         and not show_tokens
     ):
@@ -216,7 +218,7 @@ class FileRun:
             self.tally.accepted += 1
         elif isinstance(outcome, Rejected):
             self._unprocessed_in_a_row = 0
-            self.tally.add("rejected", outcome.reason_text or str(outcome.status))
+            self.tally.add("rejected", reason_text(outcome) or str(outcome.status))
         else:
             self.tally.add(kind_of(outcome), outcome.cause.name.lower())
             if isinstance(outcome, Unprocessed):

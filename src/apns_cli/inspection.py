@@ -29,6 +29,7 @@ from apns_cli.diagnosis import (
 )
 from apns_cli.exchange import Ending, Exchange, Request, converse
 from apns_cli.results import explain
+from apns_cli.server_text import without_secrets
 from apns_cli.wire import Address, Wire, connect, resolve
 from apns_core.endpoints import ALTERNATIVE_PORT, Endpoint
 from apns_core.errors import ConnectFailed, InvalidField
@@ -316,15 +317,17 @@ def _fields(plan: Plan, key: TokenKey | None) -> Iterator[Field]:
 def _answer(exchange: Exchange) -> Answer:
     response, seen = exchange.stream, exchange.seen
     by_name: Mapping[bytes, bytes] = dict(response.fields)
+    reason = parse_error_body(response.body).reason_text
     said = [parse_debug_data(goaway.debug_data).text for goaway in seen.goaways]
+    goaway = next(filter(None, said), None)
     date = by_name.get(b"date")
     waited = f"no answer in time: waited for {exchange.waits_for}"
     return Answer(
         ending=exchange.ending,
         received_at=datetime.now(UTC),
         status=response.status,
-        reason=parse_error_body(response.body).reason_text,
-        goaway=next(filter(None, said), None),
+        reason=reason and without_secrets(reason),
+        goaway=goaway and without_secrets(goaway),
         date=None if date is None else date.decode("ascii", "replace"),
         problem=waited if exchange.ending is Ending.TIMEOUT else _PROBLEMS.get(exchange.ending),
     )

@@ -8,17 +8,21 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
+from apns_cli.server_text import without_secrets
 from apns_cli.terminal import Fact, complain, print_facts, print_json
 from apns_core import (
     Accepted,
     Cause,
     Disposition,
+    Notification,
     Outcome,
     Reason,
     Rejected,
     Unknown,
     Unprocessed,
 )
+from apns_core.reasons import parse_reason
+from apns_core.requests.values import is_channel_id
 
 __all__ = [
     "Kind",
@@ -32,6 +36,7 @@ __all__ = [
     "outcome_members",
     "print_outcome",
     "printable",
+    "reason_text",
     "say_what_to_do",
 ]
 
@@ -56,31 +61,60 @@ def outcome_members(outcome: Outcome[object]) -> dict[str, object]:
     """Return the members of its JSON object, without those that say nothing.
 
     ``timestamp`` is milliseconds of UNIX time; ``cause`` and ``disposition`` are names of members
-    in lower case. Neither device token nor payload is among them: a command adds what it must.
+    in lower case. Neither device token nor payload is among them, nor in what the server wrote: a
+    command adds what it must.
     """
     members: dict[str, object] = {"outcome": kind_of(outcome)}
     if isinstance(outcome, Accepted):
         members |= {
             "status": outcome.status,
-            "apns_id": outcome.apns_id,
-            "apns_unique_id": outcome.apns_unique_id,
-            "apns_request_id": outcome.apns_request_id,
-            "channel_id": outcome.channel_id,
+            **_ids(outcome),
+            "channel_id": _channel_id(outcome.channel_id),
         }
     elif isinstance(outcome, Rejected):
         members |= {
             "status": outcome.status,
-            "reason": outcome.reason_text,
+            "reason": reason_text(outcome),
             "timestamp": outcome.timestamp_ms,
-            "apns_id": outcome.apns_id,
-            "apns_unique_id": outcome.apns_unique_id,
-            "apns_request_id": outcome.apns_request_id,
+            **_ids(outcome),
             "retry_after": outcome.retry_after,
             "disposition": outcome.disposition.name.lower(),
         }
     else:
         members["cause"] = outcome.cause.name.lower()
     return {name: value for name, value in members.items() if value is not None}
+
+
+def reason_text(outcome: Rejected[object]) -> str | None:
+    """Return the reason as the server gave it, without the secrets that it may quote."""
+    text = outcome.reason_text
+    if text is None or parse_reason(text) is not None:
+        return text
+    return without_secrets(text, _device_token(outcome))
+
+
+def _ids(outcome: Accepted[object] | Rejected[object]) -> dict[str, str | None]:
+    ids = {
+        "apns_id": outcome.apns_id,
+        "apns_unique_id": outcome.apns_unique_id,
+        "apns_request_id": outcome.apns_request_id,
+    }
+    return {
+        name: value and without_secrets(value, _device_token(outcome))
+        for name, value in ids.items()
+    }
+
+
+def _channel_id(channel_id: str | None) -> str | None:
+    # Whole, however long it is: nothing else finds the channel.
+    if channel_id is None or is_channel_id(channel_id):
+        return channel_id
+    return without_secrets(channel_id)
+
+
+def _device_token(outcome: Outcome[object]) -> str | None:
+    request = outcome.notification
+    return request.device_token if isinstance(request, Notification) else None
 
 
 def print_outcome(command: str, outcome: Outcome[object], *, as_json: bool) -> None:
@@ -114,7 +148,7 @@ def describe(outcome: Outcome[object]) -> str:
     if isinstance(outcome, Accepted):
         return ""
     if isinstance(outcome, Rejected):
-        return f"{outcome.status} {printable(outcome.reason_text or 'no reason given')}"
+        return f"{outcome.status} {printable(reason_text(outcome) or 'no reason given')}"
     return outcome.cause.value
 
 

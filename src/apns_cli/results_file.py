@@ -18,6 +18,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final, Self, TypeAlias, cast, final
 
+from apns_cli.server_text import without_secrets
 from apns_cli.tally import Tally
 
 if sys.platform != "win32":
@@ -147,7 +148,9 @@ class ResultsFile:
             line = cast("int", record["line"])
             if line not in earlier and keep(record):
                 earlier.add(line, cast("str", record["device"]))
-                earlier.tally.add(str(record["outcome"]), reason_of(record))
+                # Whoever wrote it may not have looked for secrets.
+                detail = without_secrets(reason_of(record))
+                earlier.tally.add(str(record["outcome"]), detail)
                 self.append(text.decode() if ended else text.decode() + "\n")
             if len(self._lines) >= COPIED_AT_ONCE:
                 self.flush()
