@@ -95,7 +95,12 @@ class Pump(PumpBase[Link]):
         return link
 
     def _invited(self) -> None:
-        """Who was invited drains when it has submitted: then the next are asked."""
+        if self._line:
+            self.token.run_sync_soon(self._ask_next, idempotent=True)
+
+    def _ask_next(self) -> None:
+        # Once more round the loop: who was invited has submitted by then, unless it is busy.
+        self.token.run_sync_soon(self.wake, idempotent=True)
 
     def _complain(self, bug: Exception) -> None:
         _log.error("apns_trio met a bug", exc_info=bug)

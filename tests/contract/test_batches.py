@@ -15,6 +15,7 @@ from tests.contract.kit import (
     both_loops,
     device,
     notification,
+    send,
 )
 
 NO_NOTIFICATION = cast("Notification", {"device_token": device(1)})
@@ -81,3 +82,26 @@ async def test_a_source_that_loses_its_cancellation_is_stopped_all_the_same(
     await kit.sleep(10)
     assert await working.end() == "None"
     assert len(given) <= 2
+
+
+@both_loops
+async def test_nobody_waits_in_line_behind_batches_whose_callers_are_busy(kit: Kit) -> None:
+    async def source(number: int) -> AsyncIterator[Notification]:
+        while True:
+            await kit.sleep(0.05)
+            yield notification(number)
+
+    async def work(client: Client, number: int) -> None:
+        async for _ in client.send_many(source(number)):
+            await kit.sleep(1_000)
+
+    server = kit.serve(hangs="TLS")
+    async with kit.client(server, max_queued=4, connection={"request_timeout": 1.0}) as client:
+        batches = await kit.spawn_in_order(work, client, range(12))
+        await kit.sleep(20)
+        with kit.at_most(5) as alarm:
+            assert await send(client, 100) == "unprocessed DEADLINE"
+        for batch in batches:
+            batch.cancel()
+            await batch.end()
+        assert not alarm.expired
