@@ -32,6 +32,7 @@ from apns_simulator import (
     Temper,
     make_provider_key,
 )
+from apns_simulator.command import write_key
 from apns_simulator.reasons import REASON_STATUS
 
 __all__ = ["simulate"]
@@ -229,10 +230,7 @@ async def _serve(
 def _write_files(ca_pem: str, ca_file: Path, key: ProviderKey | None, key_file: Path) -> None:
     ca_file.write_text(ca_pem)
     if key is not None:
-        key_file.touch(mode=0o600)
-        # An older file keeps its mode.
-        key_file.chmod(0o600)
-        key_file.write_text(key.private_key_pem)
+        write_key(key_file, key)
 
 
 def _write_environment(access: "_Access", env_file: Path) -> None:

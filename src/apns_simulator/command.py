@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import os
+import stat
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +17,7 @@ from .reasons import REASON_STATUS
 from .server import SimulatorServer
 from .temper import Temper
 
-__all__ = ["main", "simulate"]
+__all__ = ["main", "simulate", "write_key"]
 
 EXAMPLES = """\
 examples:
@@ -72,14 +74,23 @@ def simulate(
         if ca_out is not None:
             ca_out.write_text(server.ca_pem)
         if key_out is not None and key is not None:
-            key_out.touch(mode=0o600)
-            key_out.write_text(key.private_key_pem)
+            write_key(key_out, key)
         with suppress(KeyboardInterrupt):
             asyncio.run(_serve(server, key, ca_out=ca_out, key_out=key_out, control=control))
     except (OSError, ValueError) as error:
         sys.stderr.write(f"apns_simulator: {error}\n")
         return 2
     return 0
+
+
+def write_key(path: Path, key: ProviderKey) -> None:
+    """Write a provider key as a ``.p8`` file that only its owner reads. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        # An older file has kept its mode. What is no file, such as a pipe, is its owner's affair.
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            path.chmod(0o600)
+        file.write(key.private_key_pem)
 
 
 async def _serve(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from apns_simulator.command import main
+from apns_simulator import make_provider_key
+from apns_simulator.command import main, write_key
 
 COMMAND = [sys.executable, "-m", "apns_simulator"]
 
@@ -34,6 +35,51 @@ def test_says_what_to_do_next_and_stops_when_interrupted(tmp_path: Path) -> None
     assert key.read_text().startswith("-----BEGIN PRIVATE KEY-----")
     if os.name == "posix":
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="file modes are of POSIX")
+
+
+@posix
+@pytest.mark.parametrize("mode", [None, 0o644, 0o666, 0o200])
+def test_only_its_owner_reads_the_key_even_where_all_could_read_the_file(
+    mode: int | None, tmp_path: Path
+) -> None:
+    path, key = tmp_path / "key.p8", make_provider_key()
+    if mode is not None:
+        path.write_text("an older key, and a longer one" * 100)
+        path.chmod(mode)
+    write_key(path, key)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text() == key.private_key_pem
+
+
+@posix
+def test_nobody_else_can_read_a_file_that_has_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "key.p8"
+    path.write_text("an older key")
+    path.chmod(0o644)
+    seen: list[str] = []
+
+    def chmod(self: Path, mode: int) -> None:
+        seen.append(self.read_text())
+        os.chmod(self, mode)  # noqa: PTH101 - that of Path is replaced
+
+    monkeypatch.setattr(Path, "chmod", chmod)
+    write_key(path, make_provider_key())
+    assert seen == [""]
+
+
+@posix
+def test_a_key_goes_through_a_pipe_too(tmp_path: Path) -> None:
+    path, key = tmp_path / "pipe", make_provider_key()
+    os.mkfifo(path, 0o640)
+    with subprocess.Popen(["cat", path], stdout=subprocess.PIPE, text=True) as reader:
+        write_key(path, key)
+        assert reader.communicate(timeout=10) == (key.private_key_pem, None)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 def test_options_make_a_configuration(tmp_path: Path) -> None:
