@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from typing import Final, final
 
-from apns_core.connection_config import DEFAULT_CONFIG, ConnectionConfig
+from apns_core.connection_config import (
+    DEFAULT_CONFIG,
+    ConnectionConfig,
+    check_count,
+    check_seconds,
+)
+from apns_core.errors import InvalidField
 from apns_core.retries import OnUnknown
 
 __all__ = ["DEFAULT_SENDER_CONFIG", "SenderConfig"]
@@ -12,7 +18,10 @@ __all__ = ["DEFAULT_SENDER_CONFIG", "SenderConfig"]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderConfig:
-    """How a sender behaves; the defaults suit APNs. Times are seconds."""
+    """How a sender behaves; the defaults suit APNs. Times are seconds.
+
+    Raises InvalidField for counts below 1, and for times below 0 or above 10^9.
+    """
 
     max_queued: int = 256
     """Notifications that may wait to be encoded; then `Sender.room` is 0. Enough for a write of
@@ -32,6 +41,25 @@ class SenderConfig:
     on_unknown: OnUnknown = OnUnknown.REPORT
     connection: ConnectionConfig = DEFAULT_CONFIG
     """What each connection does."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_queued", "max_connections"):
+            check_count(name, getattr(self, name))
+        for name in _TIMES:
+            check_seconds(name, getattr(self, name))
+        if type(self.on_unknown) is not OnUnknown:
+            raise InvalidField("on_unknown", "not an OnUnknown")
+        if type(self.connection) is not ConnectionConfig:
+            raise InvalidField("connection", "not a ConnectionConfig")
+
+
+_TIMES: Final = (
+    "connect_timeout",
+    "disconnect_timeout",
+    "connect_floor",
+    "scale_after",
+    "surplus_after",
+)
 
 
 DEFAULT_SENDER_CONFIG: Final = SenderConfig()
