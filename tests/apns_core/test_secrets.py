@@ -1,9 +1,11 @@
 """Device tokens, payloads and provider tokens are in nothing that is shown, raised or pickled."""
 
+import inspect
 import logging
 import pickle
 import traceback
 from collections.abc import Callable, Iterator
+from enum import Enum
 from random import Random
 from typing import Any
 
@@ -11,7 +13,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apns_core import Connect, ConnectionId, Disconnect, Sender, SenderConfig, SignToken
+import apns_core
+from apns_core import (
+    Alert,
+    Broadcast,
+    BroadcastRoute,
+    Channel,
+    ChannelList,
+    Connect,
+    ConnectionId,
+    CreateChannel,
+    CreatedChannel,
+    CriticalSound,
+    DeleteChannel,
+    DeletedChannel,
+    Disconnect,
+    ListChannels,
+    LiveActivityAlert,
+    Localized,
+    ReadChannel,
+    Sender,
+    SenderConfig,
+    SignToken,
+    StoragePolicy,
+    Unreadable,
+    payload,
+)
 from apns_core.backoff import Backoff
 from apns_core.connection import Connection
 from apns_core.connection_config import ConnectionConfig
@@ -19,11 +46,14 @@ from apns_core.connection_events import LimitChanged
 from apns_core.endpoints import PRODUCTION
 from apns_core.errors import ApiMisuse, ApnsError, InvalidField, QueueFull
 from apns_core.outcomes import Accepted, Cause, Rejected, Unknown, Unprocessed
+from apns_core.proxy import Proxy, Tunnel
 from apns_core.reasons import Reason
 from apns_core.requests.notification import Notification
 from apns_core.requests.route import PushType, Route
 from apns_core.tickets import Submissions
+from apns_core.trust.identity import ProviderIdentity
 from apns_core.trust.provider_token import ProviderToken, ProviderTokenSchedule
+from apns_core.trust.signing import RemoteKey, TokenKey
 from tests.apns_core.peer import AUTHORITY, UNREGISTERED, Scene, reason
 
 DEVICE = "c0ffee" * 10 + "0123"
@@ -67,6 +97,42 @@ def notification() -> Notification:
         collapse_id=COLLAPSE_ID,
         expiration=0,
     )
+
+
+def broadcast() -> Broadcast:
+    route = BroadcastRoute("com.example.app", "QUJD")
+    return Broadcast(route, {"aps": {"event": "end", "text": PAYLOAD_TEXT}}, expiration=0)
+
+
+def parts() -> Iterator[object]:
+    """What a payload is built of."""
+    text, args = PAYLOAD_TEXT, [PAYLOAD_TEXT]
+    yield Alert(
+        title=text,
+        subtitle=text,
+        body=text,
+        launch_image=text,
+        title_loc_key=text,
+        title_loc_args=args,
+        subtitle_loc_key=text,
+        subtitle_loc_args=args,
+        loc_key=text,
+        loc_args=args,
+    )
+    yield CriticalSound(text)
+    yield Localized(text, args)
+    yield LiveActivityAlert(title=text, body=Localized(text, args), sound=text)
+
+
+def management() -> Iterator[object]:
+    """What is asked of channels, and what is answered."""
+    app, channel = "com.example.app", "QUJD"
+    yield CreateChannel(app, 0)
+    yield from (ReadChannel(app, channel), DeleteChannel(app, channel), ListChannels(app))
+    yield CreatedChannel(channel, StoragePolicy.NO_STORAGE)
+    yield Channel(channel, StoragePolicy.NO_STORAGE, "liveactivity")
+    yield from (DeletedChannel(channel), ChannelList((channel,)))
+    yield Unreadable("the body is no JSON object", 200, b"{}")
 
 
 def scene() -> Scene:
@@ -139,6 +205,21 @@ def public_objects() -> Iterator[object]:
     yield queue
     yield sender()
     yield Backoff(Random(1))
+    yield from (broadcast(), broadcast().route, Accepted(broadcast(), None))
+    yield from parts()
+    yield from management()
+
+
+def test_every_public_class_is_looked_at() -> None:
+    public: list[Any] = [getattr(apns_core, name) for name in apns_core.__all__]
+    classes: set[str] = {
+        each.__name__
+        for each in public
+        if inspect.isclass(each)
+        and not issubclass(each, Enum | BaseException)
+        and not getattr(each, "_is_protocol", False)
+    }
+    assert classes <= {type(thing).__name__ for thing in public_objects()}
 
 
 def test_the_scene_shows_something_of_everything() -> None:
@@ -177,7 +258,7 @@ def test_nothing_that_can_be_pickled_holds_a_secret(thing: object) -> None:
         assert_clean(pickled.decode("latin-1"))
 
 
-@pytest.mark.parametrize("thing", [notification(), ProviderToken(JWT, 0.0)])
+@pytest.mark.parametrize("thing", [notification(), broadcast(), *parts(), ProviderToken(JWT, 0.0)])
 def test_what_is_nothing_but_a_secret_is_not_pickled(thing: object) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         with pytest.raises(TypeError, match="cannot be pickled"):
@@ -218,8 +299,9 @@ def test_t7_no_refusal_repeats_what_it_refuses(field: str, value: object) -> Non
     printed = traceback.TracebackException.from_exception(caught.value, capture_locals=False)
     for line in printed.format_exception_only():
         assert_clean(line)
-    assert printed.__cause__ is None
-    assert printed.__context__ is None or caught.value.__suppress_context__
+    # Nor is anything behind it: `from None` hides the context and keeps it, payload and all.
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("field", ["topic", "push_type", "priority", "bundle_id"])
@@ -253,6 +335,34 @@ def test_misuse_says_nothing_of_what_was_submitted() -> None:
     with pytest.raises(QueueFull) as queue_full:
         full.submit(notification(), 2, 0.0)
     assert_clean(str(queue_full.value))
+
+
+CONTEXTS: list[Callable[[], object]] = [
+    lambda: Route(DEVICE, PAYLOAD_TEXT),
+    lambda: payload.alert("x", interruption_level=PAYLOAD_TEXT),
+    lambda: payload.alert(PAYLOAD_TEXT + "\ud800"),
+    lambda: payload.app_defined({PAYLOAD_TEXT: object()}, "voip"),
+    lambda: Broadcast(broadcast().route, {PAYLOAD_TEXT: "\ud800"}, expiration=0),
+]
+
+
+@pytest.mark.parametrize("refused", CONTEXTS)
+def test_the_context_of_a_refusal_held_what_was_refused(refused: Callable[[], object]) -> None:
+    with pytest.raises(InvalidField) as caught:
+        refused()
+    assert caught.value.__context__ is None
+
+
+HALF_MADE: list[type[object]] = [
+    *(Notification, Route, Broadcast, BroadcastRoute, ProviderToken, TokenKey, RemoteKey, Proxy),
+    *(CreateChannel, ReadChannel, DeleteChannel, ListChannels, ProviderIdentity, Tunnel),
+]
+
+
+@pytest.mark.parametrize("kind", HALF_MADE)
+def test_what_was_refused_had_no_repr(kind: type[object]) -> None:
+    # An error's frames have it as self: whoever shows their locals got an AttributeError instead.
+    assert kind.__name__ in repr(object.__new__(kind))
 
 
 MAKERS: list[Callable[[str], object]] = [
