@@ -89,7 +89,8 @@ class Batch(BatchBase[ReadAhead]):
 
     def _begin(self, notifications: Iterable[Request] | AsyncIterable[Request]) -> None:
         if isinstance(notifications, AsyncIterable):
-            self._source = self._reader = ReadAhead(notifications, self._spawn, self._on_read)
+            self._source = self._reader = ReadAhead(notifications, self._on_read)
+            self._reader.start(self._spawn)
         else:
             self._pump.join(self)
             self._source = iter(notifications)

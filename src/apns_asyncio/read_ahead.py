@@ -17,24 +17,30 @@ _LIMIT: Final = 100
 class ReadAhead:
     """An iterator over what has been read by now: it ends, and goes on when more has been read.
 
-    ``spawn`` starts the task that reads. ``on_read`` is called when there is more, and at the end.
+    ``on_read`` is called when there is more, and at the end; first when `start` was.
     """
 
     def __init__(
         self,
         notifications: AsyncIterable[Request],
-        spawn: Callable[[Coroutine[None, None, None]], asyncio.Task[None]],
         on_read: "Callable[[ReadAhead], None]",
     ) -> None:
+        self._notifications = notifications
         self._on_read = on_read
         self._read: deque[Request] = deque()
         self._taken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
         self._stopped = False
-        self._task = spawn(self._run(notifications))
-        self._task.add_done_callback(self._on_end)
         self._over = False
         self.error: BaseException | None = None
         """What the iterable raised, CancelledError included."""
+
+    def start(self, spawn: Callable[[Coroutine[None, None, None]], asyncio.Task[None]]) -> None:
+        """Start the task that reads. An eager one reads here and now."""
+        self._task = spawn(self._run())
+        self._task.add_done_callback(self._on_end)
+        if self._stopped:
+            self._task.cancel()
 
     @property
     def ready(self) -> bool:
@@ -61,16 +67,17 @@ class ReadAhead:
             return  # a second cancellation would end the cleaning up after the first
         self._stopped = True
         self._taken.set()
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     async def aclose(self) -> None:
         """Read no more, and wait until that is true."""
         self.cancel()
-        if not self._task.done():
+        if self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
 
-    async def _run(self, notifications: AsyncIterable[Request]) -> None:
-        async for notification in notifications:
+    async def _run(self) -> None:
+        async for notification in self._notifications:
             self._read.append(notification)
             self._on_read(self)
             while len(self._read) >= _LIMIT and not self._stopped:
