@@ -7,7 +7,7 @@ WHEELS := dist/.built
 FUZZING  := .venv-fuzz
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test test-compiled wheel check simulate soak soak-connection fuzz mutants bench bench-compiled bench-gate format clean
+.PHONY: help demo test test-compiled wheel check simulate soak soak-connection fuzz mutants bench bench-compiled bench-gate audit format clean
 
 help:
 	@echo "make demo    send 10,000 notifications to a simulated APNs over TLS and check every outcome"
@@ -22,6 +22,7 @@ help:
 	@echo "make mutants  make deliberate mistakes one by one, and see the tests notice each"
 	@echo "make bench   take all figures anew and write docs/performance.md (half an hour, a quiet machine)"
 	@echo "make bench-gate  check that it is as fast as it was (a minute)"
+	@echo "make audit   look for known vulnerabilities in what is installed (asks osv.dev)"
 	@echo "make format  let ruff rewrite the files"
 	@echo "make clean   remove .venv, .venv-compiled, dist and caches"
 
@@ -117,6 +118,14 @@ bench: $(VENV)/.bench-ready $(if $(COMPILED),bench-compiled)
 
 bench-gate: $(READY)
 	$(BIN)/python benchmarks/gate.py
+
+# By a tool in an environment of its own, which is not what is looked at. Of PyPI's own list it takes
+# a package that it cannot reach for one without faults; osv.dev out of reach fails.
+audit: $(READY)
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
+	$(VENV)/audit/bin/pip-audit --vulnerability-service osv \
+		--path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
