@@ -332,7 +332,7 @@ def _document(aps: Json, custom: Json | None, limit: int) -> bytes:
 
 
 def _sized(document: Json, limit: object) -> bytes:
-    if not is_whole_number(limit):
+    if not is_whole_number(limit) or limit < 0:
         raise InvalidField("limit", "not a whole number of octets")
     encoded = encode_json("payload", document)
     if len(encoded) > limit:

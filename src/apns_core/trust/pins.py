@@ -100,7 +100,7 @@ def public_key_pin(der: bytes) -> str:
         # RFC 5280 Section 4.1: the version is there unless it is 1; then come serial number,
         # signature algorithm, issuer, validity, subject, and the key.
         key = fields[6 if fields[0].tag == _VERSION else 5].whole
-    except (TypeError, ValueError, IndexError):
+    except (LookupError, TypeError, ValueError):
         key = None
     if key is None:
         raise InvalidField("certificate", "is no certificate in DER form")

@@ -252,6 +252,7 @@ REFUSED: list[tuple[Callable[..., bytes], dict[str, Any], str]] = [
     (payload.alert, {"alert": "x", "limit": None}, "limit"),
     (payload.alert, {"alert": "x", "limit": "4096"}, "limit"),
     (payload.background, {"limit": True}, "limit"),
+    (payload.background, {"limit": -1}, "limit"),
     (payload.alert, {"alert": "x", "interruption_level": []}, "interruption_level"),
     (payload.app_defined, {"document": b"{}", "push_type": "voip"}, "document"),
 ]

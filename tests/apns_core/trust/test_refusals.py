@@ -94,7 +94,7 @@ REFUSED: Final[dict[str, tuple[Maker, str, tuple[object, ...]]]] = {
     "certificate of cryptography": (ProviderCertificate.from_x509, "certificate", NO_TEXT),
     "pins": (lambda value: context(pins=value), "pins", (None, 1, "x", b"x", [1], [None], ["x"])),
     "pins of a context": (lambda value: pin(client_context(cadata=CA_PEM), value), "pins", (None,)),
-    "pinned certificate": (public_key_pin, "certificate", (None, 1, "x", b"", b"\x30\x00")),
+    "pinned certificate": (public_key_pin, "certificate", (None, 1, "x", b"", b"\x30\x00", {1: 2})),
     "cadata": (lambda value: context(cadata=value), "cadata", (1, ["x"], "", b"x", "\ud800")),
     "cafile": (lambda value: client_context(cafile=value), "cafile", NO_NAMES),
 }
