@@ -93,7 +93,13 @@ class Credentials:
         if not self.team_id:
             raise InvalidField("team_id", "is missing: --team-id, or $APNS_TEAM_ID")
         if self.key is not None:
-            return TokenKey.from_file(self.key, key_id=key_id, team_id=self.team_id)
+            try:
+                return TokenKey.from_file(self.key, key_id=key_id, team_id=self.team_id)
+            except InvalidField as error:
+                if error.field != "path":
+                    raise
+                # By the name of the option.
+                raise InvalidField("key", str(error).removeprefix("path: ")) from None
         return TokenKey.from_pem(pem or "", key_id=key_id, team_id=self.team_id)
 
     def key_id_of_name(self) -> str | None:

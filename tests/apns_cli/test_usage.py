@@ -47,7 +47,7 @@ SEND = ("send", "--app", "com.example.app", "--body", "Hello")
         ((*SEND, "--server", PROVIDER_TOKEN, "cd"), "server: is not"),
         (
             (*SEND, "--key", DEVICE_TOKEN, "--key-id", "A" * 10, "--team-id", "B" * 10, "cd"),
-            "path: ",
+            "Error: key: cannot be read",
         ),
         (("send-file", *SEND[1:], DEVICE_TOKEN), "--format"),
         (("send-file", *SEND[1:], "--format", "csv", DEVICE_TOKEN), "INPUT: cannot be opened ("),
