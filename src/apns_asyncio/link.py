@@ -37,6 +37,8 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         """None until the sender is told that the connection stands."""
+        self._plain: asyncio.Transport | None = None
+        """What is below TLS; it knows first that the connection is lost."""
         self._early: list[bytes] = []
         """What was read before that: it may come in one segment with the end of the handshake."""
         self._heard = False
@@ -52,8 +54,11 @@ class Link(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what the sender has, as long as the transport takes it."""
-        transport = self._transport
-        while transport is not None and not self._paused and not self._ended:
+        transport, plain = self._transport, self._plain
+        if transport is None or plain is None:
+            return
+        # One that is closing would drop it; what is not encoded can still go elsewhere.
+        while not (self._paused or self._ended or plain.is_closing()):
             data = self._sender.data_to_send(self.connection_id)
             if not data:
                 return
@@ -99,7 +104,7 @@ class Link(asyncio.Protocol):
             self._cut.cancel()
         if self._transport is None:  # the attempt fails by itself
             return
-        self._transport = None
+        self._transport = self._plain = None
         if self._let_go:
             exc = None
         elif not self._heard:
@@ -135,18 +140,18 @@ class Link(asyncio.Protocol):
                     ssl_handshake_timeout=_UNLIMITED,
                     ssl_shutdown_timeout=_UNLIMITED,
                 )
-                self._stand(transport)
+                self._stand(transport, plain)
             except BaseException:
                 plain.abort()
                 raise
 
-    def _stand(self, transport: asyncio.Transport | None) -> None:
+    def _stand(self, transport: asyncio.Transport | None, plain: asyncio.Transport) -> None:
         if transport is None:
             raise ConnectionResetError("the connection was lost in the TLS handshake")
         check_alpn(transport.get_extra_info("ssl_object").selected_alpn_protocol())
         # Pause as soon as the socket takes no more, not half a megabyte later.
         transport.set_write_buffer_limits(high=1, low=0)
-        self._transport = transport
+        self._transport, self._plain = transport, plain
         self._pump.tell(self._sender.connected, self.connection_id)
         for data in self._early:
             self._pump.tell(self._sender.receive_data, self.connection_id, data)

@@ -80,6 +80,25 @@ def test_nothing_is_encoded_for_a_peer_that_has_closed() -> None:
     assert len(scene.network.transports) == 2
 
 
+def test_nothing_is_encoded_for_a_transport_that_is_closing() -> None:
+    """It met an error in this turn, and tells of it in the next."""
+    scene = Scene(connect_floor=0.0)
+
+    async def main() -> None:
+        async with scene.client as client:
+            await client.send(notification(1))
+            (transport,) = scene.network.transports
+            transport.closing = True
+            send = asyncio.ensure_future(client.send(notification(2)))
+            await turns(5)
+            assert client._open().sender.queued == 1
+            transport._lose(ConnectionResetError())
+            assert isinstance(await send, Accepted)
+
+    scene.run(main())
+    assert len(scene.network.transports) == 2
+
+
 @pytest.mark.parametrize(
     ("error", "text"),
     [
