@@ -21,13 +21,15 @@ __all__ = ["Said", "check_floods", "closed_streams", "memory", "memory_allowed"]
 class Said:
     """What a server's octets come to, counted."""
 
-    def __init__(self, octets: bytes) -> None:
+    def __init__(self) -> None:
         self.frames = 0
-        self._octets = len(octets)
+        self._octets = 0
         self.useless = 0
         """Frames that are legal and bring nothing, whatever was before."""
         self.window_updates = 0
         self.continuations = 0
+        """The most of one field block."""
+        self.block_octets = 0
         """The most of one field block."""
         self.blocks: Counter[int] = Counter()
         """HEADERS of a stream."""
@@ -35,31 +37,47 @@ class Said:
         """HEADERS and DATA."""
         self.empty: dict[int, int] = {}
         """The most DATA in a row, of a stream, that carry nothing and end nothing."""
-        empty: Counter[int] = Counter()
-        continuations = position = 0
+        self._empty: Counter[int] = Counter()
+        self._continuations = 0
+        self._block_octets = 0
+
+    @classmethod
+    def all(cls, octets: bytes) -> "Said":
+        """Count whole octets."""
+        said = cls()
+        position = 0
         end = len(octets)
         while end - position >= HEAD_SIZE:
-            length, kind, flags = (
-                int.from_bytes(octets[position : position + 3]),
-                *octets[position + 3 : position + 5],
-            )
-            stream_id = int.from_bytes(octets[position + 5 : position + 9]) & 0x7FFFFFFF
-            position += HEAD_SIZE + length
-            if position > end:
-                break
-            self.frames += 1
-            continuations = continuations + 1 if kind == _CONTINUATION else 0
-            self.continuations = max(self.continuations, continuations)
-            empty[stream_id] = empty[stream_id] + 1 if (kind, length, flags & 1) == _NOTHING else 0
-            if kind <= 1:
-                self.of_streams[stream_id] += 1
-                self.blocks[stream_id] += kind
-                if empty[stream_id]:
-                    self.empty[stream_id] = max(self.empty.get(stream_id, 0), empty[stream_id])
-            elif kind == _WINDOW_UPDATE:
-                self.window_updates += 1
-            elif kind in {2, 7} or kind > _CONTINUATION or (kind in {4, 6} and not flags & 1):
-                self.useless += 1
+            start = position
+            position += HEAD_SIZE + int.from_bytes(octets[start : start + 3])
+            if position <= end:
+                said.count(octets[start : start + HEAD_SIZE])
+        return said
+
+    def count(self, head: bytes) -> None:
+        """Count one frame more."""
+        length, kind, flags = int.from_bytes(head[:3]), head[3], head[4]
+        stream_id = int.from_bytes(head[5:9]) & 0x7FFFFFFF
+        self.frames += 1
+        self._octets += HEAD_SIZE + length
+        if kind == _CONTINUATION:
+            self._continuations += 1
+            self._block_octets += length
+            self.continuations = max(self.continuations, self._continuations)
+            self.block_octets = max(self.block_octets, self._block_octets)
+        elif kind <= 1:
+            self._continuations, self._block_octets = 0, length * kind
+            self.of_streams[stream_id] += 1
+            self.blocks[stream_id] += kind
+            if length or flags & 1 or kind:
+                self._empty[stream_id] = 0
+            else:
+                self._empty[stream_id] += 1
+                self.empty[stream_id] = max(self.empty.get(stream_id, 0), self._empty[stream_id])
+        elif kind == _WINDOW_UPDATE:
+            self.window_updates += 1
+        elif kind in {2, 7} or kind > _CONTINUATION or (kind in {4, 6} and not flags & 1):
+            self.useless += 1
 
     @property
     def seconds(self) -> float:
@@ -112,7 +130,6 @@ def memory_allowed(tickets: list[Ticket[int]]) -> int:
     return 250_000 + 5 * fields + 2 * sum(len(ticket.body) for ticket in tickets)
 
 
-_NOTHING: Final = (0, 0, 0)
 _WINDOW_UPDATE: Final = 8
 _CONTINUATION: Final = 9
 _MOST_USELESS: Final = 10_000

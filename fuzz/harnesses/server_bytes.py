@@ -232,7 +232,7 @@ def check(data: bytes) -> None:
     make = STATES[data[0] % len(STATES)]
     octets = expand(data[1:])
     flood = len(octets) > len(data)
-    said = Said(octets)
+    said = Said.all(octets)
     seed = crc32(data)
     first: _Found | None = None
     for chunks in _cuts(octets, seed):
@@ -435,12 +435,12 @@ def normal(event: Event[int]) -> tuple[Any, ...]:
 
 
 def seeds() -> Iterator[bytes]:
-    """Yield every script in every state, and every flood in one where it is one."""
+    """Yield every flood in a state where it is one, and every script in every state."""
+    for scene, flood in _floods():
+        yield bytes((STATES.index(scene),)) + flood
     for script in scripts():
         for state in range(len(STATES)):
             yield bytes((state,)) + script
-    for scene, flood in _floods():
-        yield bytes((STATES.index(scene),)) + flood
 
 
 def scripts() -> Iterator[bytes]:

@@ -12,6 +12,8 @@ from apns_core import __compiled__
 from apns_core.connection import Connection
 from apns_core.field_blocks import FieldBlocks
 from apns_core.http2 import responses
+from apns_core.http2.client import Client
+from apns_core.http2.errors import ErrorCode, RemoteProtocolError
 from apns_core.http2.hpack_decoder import HpackDecoder
 from apns_core.http2.hpack_encoder import HpackEncoder
 from apns_core.http2.outbox import Outbox
@@ -59,6 +61,38 @@ _NO_LIMIT = 10**9
 
 def _no_limit(*_: object) -> int:
     return _NO_LIMIT
+
+
+_ON_GOAWAY, _ON_SETTINGS, _FINISH = Client._on_goaway, Client._on_settings, Client._finish
+
+
+def _no_reserved_goaway(
+    client: Client, flags: int, stream_id: int, data: bytes, start: int, end: int
+) -> None:
+    if data[start] < 0x80:
+        _ON_GOAWAY(client, flags, stream_id, data, start, end)
+
+
+def _no_settings_like_8(
+    client: Client, flags: int, stream_id: int, data: bytes, start: int, end: int
+) -> None:
+    if b"\x00\x08" not in data[start:end]:
+        _ON_SETTINGS(client, flags, stream_id, data, start, end)
+
+
+def _not_after_goaway(client: Client, stream: Stream) -> None:
+    if not client.going_away:
+        _FINISH(client, stream)
+
+
+def _always_idle(_: Client, name: str, stream_id: int) -> None:
+    raise RemoteProtocolError(
+        ErrorCode.PROTOCOL_ERROR, f"{name} on an idle stream", "RFC 9113 §5.1", stream_id
+    )
+
+
+def _few(*_: object) -> int:
+    return 114
 
 
 _CONCLUDE = Connection[int]._conclude
@@ -159,6 +193,21 @@ MISTAKES = (
         )
     ],
     Mistake("differential", "apns_core.http2.client take_body", _nothing),
+    *[
+        Mistake("differential", f"apns_core.http2.{name}", by)
+        for name, by in (
+            ("client _HIGHEST_STREAM_ID", 2**32 - 1),
+            ("client Client._on_goaway", _no_reserved_goaway),
+            ("client Client._on_settings", _no_settings_like_8),
+            ("client Client._finish", _not_after_goaway),
+            ("client Client._refuse_idle", _always_idle),
+            ("client MAX_EMPTY_DATA", 9),
+            ("client window_updates_allowed", _few),
+            ("responses MAX_INFORMATIONAL", 7),
+            ("frame_reader MAX_CONTINUATIONS", 7),
+            ("stream Stream.max_body", 1_000),
+        )
+    ],
     Mistake("hpack_decoding", "apns_core.http2.hpack_decoder HpackDecoder._resize", _any_size),
     Mistake(
         "hpack_encoding", "apns_core.http2.hpack_encoder HpackEncoder.set_peer_limit", _no_update
