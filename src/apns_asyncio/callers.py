@@ -60,7 +60,7 @@ class Batch(BatchBase[ReadAhead]):
         pump.enter(self)
         try:
             self._begin(notifications)
-            while self._unanswered or not self._exhausted:
+            while self._expects():
                 await self._changed.wait()
                 self._changed.clear()
                 if self._admitted and not self._exhausted:

@@ -116,8 +116,8 @@ class Client:
         read a little ahead, by a task of its own.
 
         What ``notifications`` raises is raised here, after the outcomes of all that it gave before;
-        so is ClientClosed, when the client closes before all are taken. Raises ClientClosed at once
-        on a client that is not open.
+        so is ClientClosed, when the client closes before all are taken. What was read ahead by then
+        ends as ``Unprocessed(CLOSED)``. Raises ClientClosed at once on a client that is not open.
 
         When the generator is closed early, what is still queued is withdrawn. ``break`` alone
         closes it only when it is collected; `contextlib.aclosing` does it there and then.

@@ -130,9 +130,7 @@ class Batch(BatchBase[ReadAhead]):
         """Submit until there is an outcome, or there is none to come."""
         if not self._begun:
             self._begin()
-        while (
-            not self._outcomes and not self._stopped and (self._unanswered or not self._exhausted)
-        ):
+        while not self._outcomes and not self._stopped and self._expects():
             await self._changed.wait()
             self._changed = trio.Event()
             if self._admitted and not self._exhausted:

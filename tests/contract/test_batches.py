@@ -7,14 +7,18 @@ from typing import cast
 
 import pytest
 
-from apns_core import Notification, Route
+from apns_core import InvalidField, Notification, Route
 from apns_simulator import make_provider_key
 from tests.contract.kit import (
     Client,
     Kit,
     both_loops,
+    counted,
+    describe,
     device,
+    each_loop,
     notification,
+    number_of,
     send,
 )
 
@@ -105,3 +109,53 @@ async def test_nobody_waits_in_line_behind_batches_whose_callers_are_busy(kit: K
             batch.cancel()
             await batch.end()
         assert not alarm.expired
+
+
+@each_loop
+async def test_what_was_read_ahead_when_the_client_closes_has_an_outcome(kit: Kit) -> None:
+    given: list[int] = []
+
+    async def source() -> AsyncIterator[Notification]:
+        for each in range(200):
+            given.append(each)
+            yield notification(each)
+
+    outcomes: dict[int, str] = {}
+
+    async def work(client: Client) -> None:
+        async for outcome in client.send_many(source()):
+            outcomes[number_of(outcome)] = describe(outcome)
+
+    server = kit.serve(latency=0.1, max_concurrent_streams=1)
+    async with kit.client(server, max_queued=10) as client:
+        working = kit.spawn(work, client)
+        await kit.sleep(1)
+        await client.aclose()
+        assert await working.end() == "ClientClosed"
+    assert sorted(outcomes) == given
+    assert counted(outcomes) == {
+        "accepted": server.ledger.processed_count,
+        "unprocessed CLOSED": len(given) - server.ledger.processed_count,
+    }
+    assert 0 < server.ledger.processed_count < len(given)
+
+
+@both_loops
+async def test_what_was_read_ahead_of_what_cannot_be_submitted_has_an_outcome(kit: Kit) -> None:
+    async def source() -> AsyncIterator[Notification]:
+        yield notification(1)
+        yield Notification(Route(None), device(2), b"{}")
+        yield notification(3)
+        try:
+            await kit.sleep(50_000)
+        finally:
+            yield notification(4)
+
+    outcomes: dict[int, str] = {}
+    key = make_provider_key()
+    server = kit.serve(authentication="token", trusted_keys=key.trusted())
+    async with kit.client(server, signer=key) as client:
+        with pytest.raises(InvalidField, match=r"^topic: missing"):  # noqa: PT012 - at its end
+            async for outcome in client.send_many(source()):
+                outcomes[number_of(outcome)] = describe(outcome)
+    assert outcomes == {1: "accepted", 3: "unprocessed CLOSED", 4: "unprocessed CLOSED"}

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 from apns_core.adapters.pump import Caller, PumpBase
-from apns_core.outcomes import Outcome
+from apns_core.outcomes import Cause, Outcome, Unprocessed
 from apns_core.requests.request import Request
 from apns_core.tickets import Ticket
 
@@ -126,9 +126,7 @@ class BatchBase(ABC, Generic[R]):
 
     def refuse(self) -> None:
         """Take nothing more."""
-        self._end(self._pump.closed_error())
-        if self._reader is not None:
-            self._reader.cancel()
+        self._give_up(self._pump.closed_error())
 
     def fail(self) -> None:
         """Expect nothing more."""
@@ -136,6 +134,14 @@ class BatchBase(ABC, Generic[R]):
         self._error = self._error or self._pump.closed_error()
         self._unanswered = 0
         self._signal()
+
+    def _expects(self) -> bool:
+        """Whether an outcome may come, or something may be taken."""
+        return (
+            self._unanswered > 0
+            or not self._exhausted
+            or (self._reader is not None and not self._reader.ended)
+        )
 
     def _submit(self) -> None:
         """Submit as many as there are and as there is room for. Outputs are to be seen to then."""
@@ -148,9 +154,7 @@ class BatchBase(ABC, Generic[R]):
                 submit(notification, self, now)
                 taken += 1
         except Exception as error:  # noqa: BLE001 - raised to the caller, after the outcomes
-            self._end(error)
-            if self._reader is not None:
-                self._reader.cancel()
+            self._give_up(error)
         finally:
             self._unanswered += taken
         if self._reader is not None:
@@ -161,10 +165,26 @@ class BatchBase(ABC, Generic[R]):
             pump.join(self)
 
     def _on_read(self, reader: R) -> None:
-        if reader.ended:
+        if self._exhausted:
+            self._hand_back(reader)
+        elif reader.ended:
             self._end(reader.error)
         elif reader.ready:
             self._pump.join(self)
+
+    def _hand_back(self, reader: R) -> None:
+        """Have an outcome for what its source has given, and nobody takes."""
+        for notification in reader:
+            self._unanswered += 1
+            self.deliver(Unprocessed(notification, self, Cause.CLOSED))
+        self._signal()
+
+    def _give_up(self, error: BaseException) -> None:
+        """Take nothing more, although there is more."""
+        self._end(error)
+        if self._reader is not None:
+            self._reader.cancel()
+            self._hand_back(self._reader)
 
     def _end(self, error: BaseException | None) -> None:
         if not self._exhausted:
