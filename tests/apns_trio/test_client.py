@@ -138,7 +138,7 @@ def test_a_connection_that_is_called_off_in_the_moment_in_which_it_stands() -> N
             with patch("apns_trio.link.check_alpn", call_off):
                 assert await send(client) == "unprocessed CLOSED"
             assert client.last_error is None
-        assert [peer.plain for peer in server.peers] == [0]
+        assert [bytes(peer.heard) for peer in server.peers] == [b""]
 
     on_trio.run(scenario)
 
