@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
 from apns_core.accounting import ConnectionState
-from apns_core.backoff import Backoff
+from apns_core.backoff import BASE, Backoff
 from apns_core.commands import Connect, ConnectionId
 from apns_core.connection import Connection
 from apns_core.endpoints import Endpoint
@@ -114,6 +114,7 @@ class Links(Generic[T]):
         "_extras",
         "_floor",
         "_next_id",
+        "_relapse_over_at",
         "_relapsed",
         "_relapses",
         "_retry_at",
@@ -129,6 +130,7 @@ class Links(Generic[T]):
         self._extras = Backoff(rng)
         self._relapses = Backoff(rng)
         self._relapsed = False
+        self._relapse_over_at = now
         self.by_id: dict[ConnectionId, Link[T]] = {}
         """All of them; to be read only."""
         self._next_id = 1
@@ -202,10 +204,16 @@ class Links(Generic[T]):
         floor for good. One that served for a while starts afresh.
         """
         link.relapsed = True
+        if now < self._relapse_over_at:
+            return  # Another connection has told of the same.
         if now - link.stands_since >= _SERVED_WELL:
             self._relapses.succeeded()
-        elif self._relapsed:
-            self._postpone(self._relapses.failed(now))
+            self._relapsed = False
+        if self._relapsed:
+            self._relapse_over_at = self._relapses.failed(now)
+            self._postpone(self._relapse_over_at)
+        else:
+            self._relapse_over_at = now + BASE
         self._relapsed = True
 
     # ── planning ──

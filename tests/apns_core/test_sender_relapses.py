@@ -8,6 +8,8 @@ import pytest
 
 from apns_core import Connect, Disconnect, Endpoint, Notification, Sender, SenderConfig
 from apns_core.commands import ConnectionId
+from apns_core.links import Links
+from apns_core.tickets import Submissions
 from apns_simulator import SimulatorConfig, Temper
 from tests.apns_core.peer import NOW, ROUTE, Peer
 from tests.apns_core.world import World
@@ -114,6 +116,23 @@ def test_s4_one_that_served_for_a_while_starts_afresh() -> None:
     world.run(180)
     again = [when - before for when in world.connects[count:]]
     assert again[0] <= 1.1
+
+
+def test_s4_several_connections_at_once_are_one_accident() -> None:
+    links: Links[int] = Links(Endpoint("apns.test"), CONFIG, Random(1), now=0.0)
+    submissions: Submissions[int] = Submissions()
+    head = submissions.submit(Notification(ROUTE, "00fc", b"{}"), 0, 9.0, 40.0)
+
+    def all_relapse(now: float) -> float | None:
+        made = [links[links.connect(now).connection_id] for _ in range(4)]
+        for link in made:
+            link.stands_since = now
+            links.relapse(link, now + 1.0)
+            links.remove(link)
+        return links.connect_due(head)
+
+    first, second, third = all_relapse(0.0), all_relapse(100.0), all_relapse(200.0)
+    assert (first, second, third) == pytest.approx((1.0, 102.0, 202.6), abs=0.5)
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,7 @@ MUTANTS: Final = (
     Mutant(
         "backoff: none from a server that answers the first request alone",
         "apns_core/links.py",
-        "self._postpone(self._relapses.failed(now))",
+        "self._postpone(self._relapse_over_at)",
         "pass",
         (f"{_CORE}/test_sender_relapses.py",),
     ),
