@@ -12,6 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+# Who is not root can be it within a namespace of users, where the system lets them.
+UNSHARE = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--net"]
+
 
 def scenario(name: str, *tools: str, loop: str = "asyncio") -> dict[str, Any]:
     """Run one in a namespace of its own, or end the test where that is not to be had."""
@@ -20,11 +23,11 @@ def scenario(name: str, *tools: str, loop: str = "asyncio") -> dict[str, Any]:
             not_to_be_had(f"{tool} is not installed")
     # It may be there and of no use: without the right, or without the kernel's part of it.
     for command in (["true"], *(["iptables", "-L"] for tool in tools if tool == "iptables")):
-        tried = subprocess.run(["unshare", "--net", *command], capture_output=True, check=False)
+        tried = subprocess.run([*UNSHARE, *command], capture_output=True, check=False)
         if tried.returncode:
             not_to_be_had(f"no right to a network namespace, or not to {command[0]} in it")
     done = subprocess.run(
-        ["unshare", "--net", sys.executable, "-m", "tests.network.scenarios", name, loop],
+        [*UNSHARE, sys.executable, "-m", "tests.network.scenarios", name, loop],
         cwd=ROOT,
         capture_output=True,
         text=True,
