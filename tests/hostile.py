@@ -51,8 +51,8 @@ ROWS: Final[Mapping[str, Row]] = {
         "6.5.2, 10.5.1",
     ),
     "H5": Row(
-        "A table size update that is too large, late or missing",
-        "GOAWAY(COMPRESSION_ERROR)",
+        "A table size update that is too large, late or missing; a table that is changed and used",
+        "GOAWAY(COMPRESSION_ERROR); each step costs the same",
         "RFC 7541 4.2, 6.3",
     ),
     "H6": Row(
@@ -102,10 +102,14 @@ ROWS: Final[Mapping[str, Row]] = {
     "C3": Row("SETTINGS with values out of bounds", "the error that the RFC names", "6.5.2"),
     "C4": Row(
         "No SETTINGS first: HTTP/1.1, another protocol, silence",
-        "a failed connect; nothing was sent, all stays queued",
+        "a failed connect, told as that; nothing was sent, all stays queued",
         "3.4",
     ),
-    "C5": Row("Our SETTINGS are never acknowledged", "SETTINGS_TIMEOUT after 20 s", "6.5.3"),
+    "C5": Row(
+        "Our SETTINGS are never acknowledged",
+        "SETTINGS_TIMEOUT after 20 s; no request is sent after that",
+        "6.5.3",
+    ),
     "C6": Row(
         "ACKs that nobody asked for",
         "of SETTINGS: PROTOCOL_ERROR; of PING: ignored, up to a budget",
@@ -152,7 +156,8 @@ ROWS: Final[Mapping[str, Row]] = {
     ),
     "S4": Row(
         "Resets without end",
-        "a hundred unanswered within 30 s: the connection drains, another takes over",
+        "a hundred unanswered within 30 s: the connection drains, another takes over; again and "
+        "again, with growing delays",
         "10.5",
     ),
     "S5": Row("Two resets of one stream, 7 then 5", "the first decides", "5.4.2"),
@@ -210,7 +215,11 @@ ROWS: Final[Mapping[str, Row]] = {
         "PING after 10 s without a byte, dead 15 s later; what was in flight is `Unknown`",
         "6.7",
     ),
-    "S22": Row("429, 500, 503, Retry-After", "a budget of retries with full jitter", "Apple"),
+    "S22": Row(
+        "429, 500, 503, Retry-After",
+        "a budget of retries with full jitter; growing delays before another connection",
+        "Apple",
+    ),
     "S23": Row(
         "A server that accepts connections and ends them",
         "growing delays until a response comes; fatal reasons end the attempts",
@@ -235,7 +244,9 @@ ROWS: Final[Mapping[str, Row]] = {
     "T5": Row("TLS below 1.2, weak suites", "refused in the handshake", "9.2, 9.2.2"),
     "T6": Row("Renegotiation, authentication afterwards", "off", "9.2.1, 9.2.3"),
     "T7": Row(
-        "Secrets in texts", "in no repr, log line or exception: canaries are looked for", "-"
+        "Secrets in texts",
+        "in no repr, log line, exception or traceback: looked for in all tests, at DEBUG",
+        "-",
     ),
     "T8": Row(
         "CR, LF, NUL, spaces in any field",

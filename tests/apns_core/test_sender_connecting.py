@@ -496,3 +496,19 @@ def test_a_ready_connection_is_told_of_no_time_that_has_passed() -> None:
     world.submit(1)
     world.run()
     assert world.sender.poll_timeout() is None
+
+
+def test_s19_where_stream_ids_run_out_another_connection_takes_over() -> None:
+    world = World(apns=SimulatorConfig(authentication="none"))
+    world.submit(1)
+    world.run()
+    (link,) = world.sender._links
+    assert link.connection is not None
+    link.connection._http.next_stream_id = 2**30 - 21
+    world.submit(50)
+    world.run(0.05)
+    world.submit(50)
+    world.finish()
+    assert world.tally() == {"accepted": 101}
+    assert set(world.attempts().values()) == {1}
+    assert len(world.connect_times) == 2
