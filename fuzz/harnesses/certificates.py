@@ -3,6 +3,7 @@
 An input is an octet that chooses a reader, and the file.
 """
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -97,10 +98,15 @@ def check(data: bytes) -> None:
     except InvalidField as error:
         assert str(error).isprintable()
         assert len(str(error)) < _LONGEST_ERROR
+        told = [octets.decode("latin-1"), octets.hex(), b64encode(octets).decode()]
+        for word in _LONG_WORDS(str(error)):
+            assert not [form for form in told if word in form], "something of the file"
 
 
 _LONGEST_ERROR: Final = 200
 """Characters: nothing of a file is quoted."""
+_LONG_WORDS: Final = re.compile(r"[A-Za-z0-9+/=_]{14,}").findall
+"""What no error says by itself, and a key does."""
 
 
 def seeds() -> Iterator[bytes]:

@@ -6,7 +6,7 @@ raised, which names the field and does not show the value, or what comes out is 
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 from uuid import UUID
@@ -81,6 +81,8 @@ class _Arguments:
 
     def __init__(self, script: Decisions) -> None:
         self._script = script
+        self.custom: Any = None
+        """What is the app's own of a payload."""
 
     def any(self, depth: int = _DEEP) -> Any:  # noqa: ANN401 - of any type is the point
         """Return any value."""
@@ -103,7 +105,14 @@ class _Arguments:
     def some(self, *names: str) -> dict[str, Any]:
         """Return values for some of these, as keyword arguments; what is left out has a default."""
         chosen = self._script.number(2)
-        return {name: self.any() for at, name in enumerate(names) if chosen >> at & 1}
+        drawn = {name: self.any() for at, name in enumerate(names) if chosen >> at & 1}
+        self.custom = drawn.get("custom")
+        return drawn
+
+    def all_custom(self) -> Any:  # noqa: ANN401 - the same
+        """Return any value, for what is the app's own."""
+        self.custom = self.any()
+        return self.custom
 
     def _key(self) -> Any:  # noqa: ANN401 - the same
         value = self.any(0)
@@ -194,7 +203,7 @@ _BUILDERS: Final[tuple[Callable[[_Arguments], object], ...]] = (
     _end,
     _notification,
     _broadcast,
-    lambda draw: payload.background(draw.any()),
+    lambda draw: payload.background(draw.all_custom()),
     lambda draw: payload.widgets(draw.any()),
     lambda draw: payload.mdm(draw.any()),
     lambda draw: payload.file_provider(draw.any(), draw.any()),
@@ -216,17 +225,24 @@ def check(data: bytes) -> None:
     script = Decisions(data)
     while script.left:
         build = script.pick(_BUILDERS)
+        draw = _Arguments(script)
         try:
-            built = build(_Arguments(script))
+            built = build(draw)
         except InvalidField as error:
             assert _CANARY not in str(error)
             assert str(error).isprintable()
             continue
         _check_repr(built)
         if isinstance(built, bytes):
-            _check_payload(built)
-        elif isinstance(built, Notification | Broadcast | CreateChannel | ReadChannel):
+            _check_payload(built, draw.custom)
+        elif isinstance(built, _REQUESTS):
             _check_request(built)
+        elif isinstance(built, Route):
+            _check_fields(built.fields)
+        elif isinstance(built, Endpoint):
+            assert _AUTHORITY(built.authority)
+        elif isinstance(built, ProviderToken):
+            assert _AUTHORIZATION(built.authorization)
 
 
 def _check_repr(built: object) -> None:
@@ -235,6 +251,9 @@ def _check_repr(built: object) -> None:
     if isinstance(built, Notification):
         assert built.device_token not in shown or len(built.device_token) < _TOO_SHORT_TO_TELL
         assert built.payload.decode("utf-8", "replace") not in shown
+    elif isinstance(built, ProviderToken):
+        jwt = built.authorization.decode().removeprefix("bearer ")
+        assert len(jwt) < _TOO_SHORT_TO_TELL or jwt not in shown
     elif isinstance(built, payload.Alert | payload.LiveActivityAlert):
         # Keys of the app's own, and names of files, may be shown.
         for text in (built.title, built.body):
@@ -250,10 +269,13 @@ def _constants(built: payload.Alert | payload.LiveActivityAlert) -> list[str | N
 _TOO_SHORT_TO_TELL: Final = 12
 
 
-def _check_payload(octets: bytes) -> None:
+def _check_payload(octets: bytes, custom: object) -> None:
     assert len(octets) <= _LARGEST
-    document = json.loads(octets.decode(), parse_constant=_no_json)
-    assert isinstance(document, dict)
+    document: Any = json.loads(octets.decode(), parse_constant=_no_json)
+    assert type(document) is dict
+    if custom is not None:
+        own: dict[str, Any] = json.loads(json.dumps(custom))
+        assert document == document | own, "what is the app's own is not there"
 
 
 _LARGEST: Final = 5_120
@@ -266,16 +288,37 @@ def _no_json(constant: str) -> None:
 def _check_request(request: Request) -> None:
     assert _PATH(request.path)
     assert len(request.payload) <= _LARGEST
-    fields: Mapping[bytes, bytes] = dict((*request.route.fields, *request.extra_fields))
-    for name, value in fields.items():
-        assert _NAME(name)
-        assert _VALUE(value), name
-    size = sum(len(name) + len(value) + 32 for name, value in fields.items())
+    size = _check_fields((*request.route.fields, *request.extra_fields))
     # What `field_blocks` counts on.
     assert size + len(request.path) <= 2_048 - 5 * 32
 
 
-_PATH: Final = re.compile(rb"/[134]/[A-Za-z0-9/._-]+").fullmatch
+def _check_fields(fields: tuple[tuple[bytes, bytes], ...]) -> int:
+    """Return the size of a list of fields, which are in order and each there once."""
+    for name, value in fields:
+        assert _NAME(name)
+        assert _VALUE(value), name
+    assert len(dict(fields)) == len(fields), "a field twice"
+    return sum(len(name) + len(value) + 32 for name, value in fields)
+
+
+_REQUESTS: Final = (
+    Notification,
+    Broadcast,
+    CreateChannel,
+    ReadChannel,
+    DeleteChannel,
+    ListChannels,
+)
+_BUNDLE_ID: Final = rb"[A-Za-z0-9][A-Za-z0-9._-]*"
+_PATH: Final = re.compile(
+    rb"/3/device/[0-9A-Fa-f]+|/4/broadcasts/apps/%b|/1/apps/%b/(?:all-)?channels"
+    % (_BUNDLE_ID, _BUNDLE_ID)
+).fullmatch
+_AUTHORITY: Final = re.compile(
+    rb"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[1-9][0-9]*)?"
+).fullmatch
+_AUTHORIZATION: Final = re.compile(rb"bearer [!-~]+").fullmatch
 _NAME: Final = re.compile(rb"[a-z-]+").fullmatch
 _VALUE: Final = re.compile(rb"[!-~]+").fullmatch
 

@@ -5,6 +5,7 @@ first chooses a proxy that is good in place of the URL, but for 255.
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from random import Random
 from typing import Final
@@ -22,6 +23,13 @@ MAX_LENGTH: Final = 20_000
 
 _USER, _PASSWORD = "userserus", "p:ss w/rd\xfc"
 _LOGIN: Final = f"{_USER}:{quote(_PASSWORD, safe='')}@"
+_SECRETS: Final = (
+    _USER,
+    _PASSWORD,
+    quote(_PASSWORD, safe=""),
+    b64encode(f"{_USER}:{_PASSWORD}".encode()).decode(),
+    b64encode(_PASSWORD.encode()).decode(),
+)
 _GOOD: Final = (
     "http://proxy.example:3128",
     f"http://{_LOGIN}[::1]",
@@ -59,11 +67,10 @@ _EVERY_OCTET_BELOW: Final = 300
 
 
 def _from_url(url: str) -> Proxy | None:
+    assert _shown(url) == _shown(_with_other_credentials(url)), "it shows something of a secret"
     try:
         proxy = Proxy(url)
-    except InvalidField as error:
-        secret = url.partition("://")[2].partition("@")[0]
-        assert len(secret) < _TOO_SHORT_TO_TELL or secret not in str(error)
+    except InvalidField:
         return None
     assert proxy.scheme in {"http", "socks5", "socks5h"}
     assert 0 < proxy.port < 2**16
@@ -74,7 +81,27 @@ def _from_url(url: str) -> Proxy | None:
     return proxy
 
 
-_TOO_SHORT_TO_TELL: Final = 24
+def _shown(url: str) -> str:
+    """Return all that people see of a URL."""
+    try:
+        return repr(Proxy(url))
+    except InvalidField as error:
+        return str(error)
+
+
+def _with_other_credentials(url: str) -> str:
+    """Put other letters and digits into what precedes the last ``@``, in the same form."""
+    scheme, separator, rest = url.partition("://")
+    secret, at, host = rest.rpartition("@")
+    return scheme + separator + _OF_A_SECRET.sub(_other, secret) + at + host
+
+
+def _other(character: re.Match[str]) -> str:
+    found = character[0]
+    return found if found[0] == "%" else "7" if found.isdigit() else "q"
+
+
+_OF_A_SECRET: Final = re.compile(r"%[0-9A-Fa-f]{2}|[0-9A-Za-z]")
 
 
 def _talk(tunnel: Tunnel, chunks: list[bytes]) -> tuple[bool, str, bytes]:
@@ -93,7 +120,7 @@ def _talk(tunnel: Tunnel, chunks: list[bytes]) -> tuple[bool, str, bytes]:
             sent += tunnel.data_to_send()
         assert len(tunnel._buffer) <= _BUFFERED  # noqa: SLF001
     assert error.isprintable()
-    assert _USER not in error
+    assert not [secret for secret in _SECRETS if secret in error], "it shows a secret"
     if sent.startswith(b"CONNECT"):
         assert _REQUEST.fullmatch(sent)
     return tunnel.established, error, sent
@@ -136,6 +163,9 @@ _URLS: Final = (
     "http://",
     "http://user@proxy.example",
     "http://us%3Aer:password@proxy.example",
+    "http://user:p@ss@proxy.example",
+    "http://user:p@ss@proxy.example/x",
+    "ftp://me:pw@proxy.example",
     "http://user:pass%0aword@proxy.example",
     "http://proxy.example:0",
     "http://proxy.example:65536",

@@ -1,15 +1,17 @@
 """Each harness notices a mistake in what it checks, by the inputs that are kept or begun with."""
 
 import json
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib import import_module
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import pytest
 
-from apns_core import __compiled__
+from apns_core import __compiled__, proxy
 from apns_core.connection import Connection
+from apns_core.errors import ConnectFailed, InvalidField
 from apns_core.field_blocks import FieldBlocks
 from apns_core.http2 import responses
 from apns_core.http2.client import Client
@@ -19,7 +21,7 @@ from apns_core.http2.hpack_encoder import HpackEncoder
 from apns_core.http2.outbox import Outbox
 from apns_core.http2.stream import Stream
 from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unprocessed
-from apns_core.proxy import Proxy
+from apns_core.proxy import Proxy, Tunnel
 from apns_core.requests.request import Request
 from apns_core.tickets import Ticket
 from apns_core.trust.der import Element
@@ -93,6 +95,34 @@ def _always_idle(_: Client, name: str, stream_id: int) -> None:
 
 def _few(*_: object) -> int:
     return 114
+
+
+_ADVANCE, _READ = Tunnel._advance, proxy._read
+
+
+def _quote_credentials(tunnel: Tunnel, answer: bytes | None) -> None:
+    try:
+        _ADVANCE(tunnel, answer)
+    except ConnectFailed as error:
+        secret = b64encode("userserus:p:ss w/rd\xfc".encode()).decode()
+        raise ConnectFailed(f"{error} {secret}") from None
+
+
+def _quote_password(url: str) -> object:
+    read = _READ(url)
+    return f"{read}: {url.rpartition('@')[0][-3:]}" if isinstance(read, str) else read
+
+
+def _quote_key(field: str, pem: bytes) -> NoReturn:
+    raise InvalidField(field, f"no key: {pem[40:64].decode('latin-1')!a}")
+
+
+def _forget_custom(_: str, document: Mapping[str, object]) -> bytes:
+    return json.dumps({"aps": document.get("aps")}).encode()
+
+
+def _as_it_is(value: object) -> str:
+    return str(value)
 
 
 _CONCLUDE = Connection[int]._conclude
@@ -240,7 +270,12 @@ MISTAKES = (
     Mistake("sender_life", "apns_core.links Links.connect_due", _at_once),
     Mistake("answers", "apns_core.goaway _printable", str),
     Mistake("payloads", "apns_core.requests.values _ENCODE", json.JSONEncoder().encode),
+    Mistake("payloads", "apns_core.requests.payload encode_json", _forget_custom),
+    Mistake("payloads", "apns_core.requests.channels bundle_id_text", _as_it_is),
     Mistake("proxies", "apns_core.proxy Proxy.__repr__", _with_credentials),
+    Mistake("proxies", "apns_core.proxy Tunnel._advance", _quote_credentials),
+    Mistake("proxies", "apns_core.proxy _read", _quote_password),
+    Mistake("certificates", "apns_core.trust.signing _load", _quote_key),
     Mistake(
         "certificates",
         "apns_core.trust.certificate _string",
