@@ -47,7 +47,7 @@ class Transition(Enum):
     SETTINGS_CERTIFICATE = auto()
     """The first SETTINGS, on a connection that authenticates by certificate."""
     ACCEPTED = auto()
-    """A request was answered 200."""
+    """A request was answered with a status of success: 200, or what its kind has in its place."""
     TOKEN_REFUSED = auto()
     """A request was answered with a reason that blames the provider token."""
     RETIRED = auto()
