@@ -97,7 +97,8 @@ class ScriptedServer:
         self._initial_window = 65_535
         self._windows: dict[int, int] = {}
         self._said_goaway = False
-        self._pings: list[bytes] = []
+        self.pings: list[bytes] = []
+        """Those not answered."""
         self._settings_to_acknowledge = 0
         self._preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -148,7 +149,7 @@ class ScriptedServer:
             elif kind == 4 and not flags & 1:
                 self._settings_to_acknowledge += 1
             elif kind == 6 and not flags & 1:
-                self._pings.append(payload)
+                self.pings.append(payload)
             elif kind == 7:
                 self.unheard = True
             elif kind == 8 and not stream_id:
@@ -238,9 +239,9 @@ class ScriptedServer:
         if not self.greeted:
             return b""
         octets = frame(4, 1) * self._settings_to_acknowledge
-        octets += b"".join(frame(6, 1, 0, payload) for payload in self._pings)
+        octets += b"".join(frame(6, 1, 0, payload) for payload in self.pings)
         self._settings_to_acknowledge = 0
-        self._pings.clear()
+        self.pings.clear()
         return octets
 
     def accept(self) -> bytes:

@@ -16,6 +16,7 @@ from apns_core.tickets import DONE, IN_FLIGHT, QUEUED, Ticket
 from apns_core.trust.provider_token import ProviderToken
 from fuzz.decisions import Decisions
 from fuzz.letters import SIZES, Letter
+from fuzz.patience import Patience
 from fuzz.scripted_server import ScriptedServer
 
 __all__ = ["MAX_LENGTH", "check", "seeds"]
@@ -24,7 +25,12 @@ MAX_LENGTH: Final = 512
 
 _NOW: Final = 1_000.0
 _AUTHORITY: Final = b"api.push.apple.com"
-_CONFIG: Final = ConnectionConfig(max_streams=30)
+_MAX_STREAMS: Final = 30
+_CONFIGS: Final = (
+    ConnectionConfig(max_streams=_MAX_STREAMS),
+    # Else the deadlines of requests come before the end of draining.
+    ConnectionConfig(max_streams=_MAX_STREAMS, drain_timeout=5.0),
+)
 _PULLS: Final = (65_536, 1, 100, 1_000, 10_000)
 _PAUSES: Final = (0.0, 0.01, 1.0, 9.0, 16.0, 31.0, 3_601.0)
 _OUTCOMES: Final = (Accepted, Rejected, Unprocessed, Unknown)
@@ -39,9 +45,11 @@ class _Life:
     def __init__(self, script: Decisions) -> None:
         self.script = script
         self.now = _NOW
-        self.token = script.flag()
+        choices = script.byte()
+        self.token = bool(choices & 1)
+        config = _CONFIGS[choices >> 1 & 1]
         self.connection: Connection[int] = Connection(
-            _AUTHORITY, now=_NOW, token_authentication=self.token, config=_CONFIG
+            _AUTHORITY, now=_NOW, token_authentication=self.token, config=config
         )
         self.authorization = b""
         """Of the provider token that was set last."""
@@ -52,6 +60,7 @@ class _Life:
         self.stream_of: dict[int, int] = {}
         """Tag -> the stream that carried it."""
         self.server = ScriptedServer(script, _AUTHORITY, token=self.token)
+        self.patience = Patience(config, _NOW)
         self.closed = 0
 
     # Callers.
@@ -89,6 +98,7 @@ class _Life:
         for ticket in self.tickets:
             if ticket.place == IN_FLIGHT and ticket.tag not in self.stream_of:
                 self.stream_of[ticket.tag] = ticket.stream_id
+                self.patience.stir(self.now)
                 authorization = self.server.look_at(ticket.stream_id, self.letters[ticket.tag])
                 assert authorization in {b"", self.authorization}, "not the token that was set last"
         self.server.look_at_bodies()
@@ -112,6 +122,7 @@ class _Life:
             self.connection.handle_timeout(self.now)
             self.look()
         self.now = end
+        self.patience.check(self.connection, self.server, end)
 
     def early_timeout(self) -> None:
         self.connection.handle_timeout(self.now)
@@ -121,7 +132,10 @@ class _Life:
     def read(self) -> None:
         """Let the connection read what the server says."""
         self.server.listened_to = self.connection.state is not ConnectionState.CLOSED
-        self.connection.receive_data(self.script.pick(_SAYINGS)(self.server), self.now)
+        octets = self.script.pick(_SAYINGS)(self.server)
+        self.connection.receive_data(octets, self.now)
+        if octets:
+            self.patience.stir(self.now)
 
     def end_of_file(self) -> None:
         self.server.unheard = True
@@ -144,8 +158,9 @@ class _Life:
         places = [ticket.place for ticket in self.tickets]
         assert connection.in_flight == places.count(IN_FLIGHT)
         assert places.count(DONE) == len(self.outcomes) + len(self.cancelled)
-        assert 0 <= connection.capacity <= connection.limit <= _CONFIG.max_streams
+        assert 0 <= connection.capacity <= connection.limit <= _MAX_STREAMS
         assert (connection.state is ConnectionState.CLOSED) == bool(self.closed)
+        self.patience.look(connection, self.now)
         due = connection.poll_timeout()
         assert (due is not None) or not (connection.in_flight or places.count(QUEUED))
 
@@ -222,7 +237,7 @@ def check(data: bytes) -> None:
 
 def seeds() -> Iterator[bytes]:
     """Yield an ordinary life, and one with each operation put in everywhere."""
-    submit, pull, read, set_token = 0, 1, 2, 5
+    submit, pull, read, wait, set_token, retire = 0, 1, 2, 3, 5, 7
     settings, acknowledge, accept, reject = range(4)
     for token in (0, 1):
         ordinary = [
@@ -248,3 +263,11 @@ def seeds() -> Iterator[bytes]:
         for extra in extras:
             for at in range(4, len(ordinary), 2):
                 yield b"".join((*ordinary[:at], extra, *ordinary[at:]))
+    # A server that falls silent: at once, with requests in flight, while it is drained.
+    yield bytes((0, submit, 3, 0, pull, 0, wait, 4, wait, 3, pull, 0))
+    in_flight = bytes((submit, 3, 0, pull, 0, read, settings, 1, 20, read, acknowledge, pull, 0))
+    for first in (0, 2):
+        begun = bytes((first,)) + in_flight
+        yield begun + bytes((wait, 3, wait, 2, wait, 2, pull, 0, wait, 2, wait, 2, wait, 4))
+        yield begun + bytes((read, 6, wait, 3, wait, 2, wait, 2, read, 6, wait, 4, pull, 0))
+        yield begun + bytes((retire, wait, 3, pull, 0, wait, 2))

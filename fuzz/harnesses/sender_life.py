@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 from apns_core.accounting import ConnectionState
 from apns_core.commands import Command, Connect, ConnectionId, Disconnect, SignToken
+from apns_core.connection import Connection
+from apns_core.connection_config import ConnectionConfig
 from apns_core.endpoints import Endpoint
 from apns_core.outcomes import Outcome, Unknown, Unprocessed
 from apns_core.retries import OnUnknown
@@ -19,6 +21,7 @@ from apns_core.sender import Sender, SenderConfig
 from apns_core.tickets import DONE, IN_FLIGHT, QUEUED, Ticket
 from fuzz.decisions import Decisions
 from fuzz.letters import SIZES, Letter
+from fuzz.patience import Patience
 from fuzz.scripted_server import ScriptedServer
 
 __all__ = ["MAX_LENGTH", "check", "seeds"]
@@ -29,7 +32,13 @@ _NOW: Final = 1_000.0
 _UNIX_TIME: Final = 1_800_000_000.0
 _ENDPOINT: Final = Endpoint("apns.test")
 _CONFIGS: Final = tuple(
-    SenderConfig(max_queued=queued, max_connections=connections, on_unknown=on_unknown)
+    SenderConfig(
+        max_queued=queued,
+        max_connections=connections,
+        on_unknown=on_unknown,
+        # Else the deadlines of requests come before the end of draining.
+        connection=ConnectionConfig(drain_timeout=30.0 if connections == 3 else 5.0),
+    )
     for queued in (20, 3)
     for connections in (3, 1)
     for on_unknown in OnUnknown
@@ -86,6 +95,7 @@ class _Life:
         self.connecting: set[ConnectionId] = set()
         self.servers: dict[ConnectionId, ScriptedServer] = {}
         """Of the connections that stand."""
+        self.patience: dict[ConnectionId, Patience] = {}
         self.attempts: dict[int, list[tuple[ScriptedServer, int]]] = {}
         """Tag -> the streams that have carried it."""
         self.connected_at = -1e9
@@ -200,6 +210,7 @@ class _Life:
         self.servers[connection_id] = ScriptedServer(
             self.script, _ENDPOINT.host.encode(), token=self.token, number=connection_id
         )
+        self.patience[connection_id] = Patience(self.config.connection, self.now)
         self.sender.connected(connection_id, self.now)
 
     def pull(self) -> None:
@@ -223,6 +234,7 @@ class _Life:
                         for former, stream_id in attempts
                     ), "sent again, though it may have been processed"
                 attempts.append((server, ticket.stream_id))
+                self.patience[connection_id].stir(self.now)
                 carried += 1
                 authorization = server.look_at(ticket.stream_id, self.letters[ticket.tag])
                 if authorization:
@@ -250,11 +262,11 @@ class _Life:
         connection_id = self.any_connection()
         if connection_id is not None:
             server = self.servers[connection_id]
-            connection = self.sender._links[connection_id].connection  # noqa: SLF001 - no other way
-            server.listened_to = (
-                connection is not None and connection.state is not ConnectionState.CLOSED
-            )
+            connection = self.connection(connection_id)
+            server.listened_to = connection.state is not ConnectionState.CLOSED
             octets = self.script.pick(_SAYINGS)(server)
+            if octets:
+                self.patience[connection_id].stir(self.now)
             self.sender.receive_data(connection_id, octets, self.now)
 
     def end_of_file(self) -> None:
@@ -265,6 +277,11 @@ class _Life:
     def lose(self, connection_id: ConnectionId) -> None:
         del self.servers[connection_id]
         self.sender.receive_eof(connection_id, self.now)
+
+    def connection(self, connection_id: ConnectionId) -> Connection[int]:
+        connection = self.sender._links[connection_id].connection  # noqa: SLF001 - no other way
+        assert connection is not None
+        return connection
 
     def any_connection(self) -> ConnectionId | None:
         ids = sorted(self.servers)
@@ -286,6 +303,8 @@ class _Life:
                 self.pull_from(connection_id, 65_536)
             self.look()
         self.now = end
+        for connection_id, server in self.servers.items():
+            self.patience[connection_id].check(self.connection(connection_id), server, end)
         delayed = self.sender._delayed  # noqa: SLF001 - what comes of it may take until its deadline
         assert not [one for one in delayed if one[0] < end and one[2].place == QUEUED]
 
@@ -300,6 +319,8 @@ class _Life:
             self.judge(outcome)
         for command in sender.commands():
             self.take(command)
+        for connection_id in self.servers:
+            self.patience[connection_id].look(self.connection(connection_id), self.now)
         places = [ticket.place for ticket in self.tickets]
         assert sender.queued == places.count(QUEUED)
         assert sender.in_flight == places.count(IN_FLIGHT)
@@ -434,6 +455,14 @@ def seeds() -> Iterator[bytes]:
     # A new provider token is due, and the connection may change to it.
     later = [bytes((wait, 10)), bytes((submit, 3, 0) + (7,) * 4), bytes((obey, 0, pull, 0, 0))]
     yield b"".join((b"\x01", *ordinary, *later))
+    # A server that falls silent: at once, with requests in flight, while it is drained.
+    nine, one = bytes((wait, 5)), bytes((wait, 3))
+    for configuration in (0, 6):
+        begun = bytes((configuration,)) + ordinary[0] + bytes((obey, 0))
+        yield begun + bytes((wait, 6)) + nine
+        in_flight = begun + b"".join(ordinary[2:6])
+        yield in_flight + nine + one * 3 + nine + bytes((wait, 6))
+        yield in_flight + bytes((read, 0, 7, 255, 0)) + nine + one
     extras = [bytes((operation, 3, 1, 0, 5)) for operation in range(len(_OPERATIONS))]
     extras += [bytes((read, 0, saying, 2, 1, 0, 5)) for saying in range(len(_SAYINGS))]
     for extra in extras:

@@ -97,6 +97,26 @@ def _few(*_: object) -> int:
     return 114
 
 
+_CLOCKS = Connection[int]._clocks
+
+
+def _no_clocks(_: Connection[int]) -> list[float]:
+    return []
+
+
+def _no_end_of_draining(connection: Connection[int]) -> list[float]:
+    return [clock for clock in _CLOCKS(connection) if clock != connection._drain_deadline]
+
+
+def _no_end_of_waiting(connection: Connection[int]) -> list[float]:
+    return [clock for clock in _CLOCKS(connection) if clock != connection._settings_by]
+
+
+def _no_pings(connection: Connection[int]) -> list[float]:
+    progress_at = connection._progress_at + connection._config.stall_after
+    return [clock for clock in _CLOCKS(connection) if clock == progress_at]
+
+
 _ADVANCE, _READ = Tunnel._advance, proxy._read
 
 
@@ -258,6 +278,10 @@ MISTAKES = (
         for name, by in (
             ("field_blocks FieldBlocks.encode", _split_request),
             ("http2.outbox Outbox.send", _send_zeros),
+            ("connection Connection._clocks", _no_clocks),
+            ("connection Connection._clocks", _no_end_of_draining),
+            ("connection Connection._clocks", _no_end_of_waiting),
+            ("connection Connection._clocks", _no_pings),
             ("connection Connection.set_provider_token", _first_token),
         )
     ],
