@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine
 from typing import Final, Self, final
 
 from apns_core.requests.request import Request
@@ -77,16 +77,23 @@ class ReadAhead:
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:
-        async for notification in self._notifications:
-            self._read.append(notification)
-            self._on_read(self)
-            while len(self._read) >= _LIMIT and not self._stopped:
-                self._taken.clear()
-                await self._taken.wait()
-            if self._stopped:
-                # The cancellation came and was lost: a source that caught it, or `wait_for` of
-                # Python 3.11, which forgets it where the result comes in the same turn.
-                return
+        notifications = aiter(self._notifications)
+        try:
+            async for notification in notifications:
+                self._read.append(notification)
+                self._on_read(self)
+                while len(self._read) >= _LIMIT and not self._stopped:
+                    self._taken.clear()
+                    await self._taken.wait()
+                if self._stopped:
+                    # The cancellation came and was lost: a source that caught it, or `wait_for` of
+                    # Python 3.11, which forgets it where the result comes in the same turn.
+                    return
+        finally:
+            # Nobody goes on with it, and what it holds is to be let go of now, not when it is
+            # collected.
+            if isinstance(notifications, AsyncGenerator):
+                await notifications.aclose()
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         self._over = True

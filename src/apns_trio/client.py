@@ -125,7 +125,7 @@ class Client:
 
         Takes from ``notifications`` what the queue has room for, and nothing while the caller
         takes no outcomes: memory is bounded however many there are. An asynchronous iterable is
-        read a little ahead, by a task of its own.
+        read a little ahead, by a task of its own, which closes it if it is a generator.
 
         What ``notifications`` raises is raised here, after the outcomes of all that it gave before;
         so is ClientClosed, when the client closes before all are taken. What was read ahead by then

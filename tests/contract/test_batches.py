@@ -13,6 +13,7 @@ from tests.contract.kit import (
     Client,
     Kit,
     both_loops,
+    collect,
     counted,
     describe,
     device,
@@ -159,3 +160,33 @@ async def test_what_was_read_ahead_of_what_cannot_be_submitted_has_an_outcome(ki
             async for outcome in client.send_many(source()):
                 outcomes[number_of(outcome)] = describe(outcome)
     assert outcomes == {1: "accepted", 3: "unprocessed CLOSED", 4: "unprocessed CLOSED"}
+
+
+@pytest.mark.parametrize("how", ["aclosing", "closing", "what cannot be submitted"])
+@each_loop
+async def test_a_generator_that_is_a_source_is_closed(kit: Kit, how: str) -> None:
+    """Also where it waits for nothing but to be asked, and somebody holds it."""
+    steps: list[str] = []
+
+    async def endless() -> AsyncIterator[Notification]:
+        try:
+            for number in count():
+                wrong = number == 0 and how == "what cannot be submitted"
+                yield NO_NOTIFICATION if wrong else notification(number)
+        finally:
+            with kit.shielded():
+                await kit.sleep(1)
+            steps.append("closed")
+
+    source = endless()
+    async with kit.client(kit.serve(), max_queued=10) as client:
+        outcomes = client.send_many(source)
+        if how == "what cannot be submitted":
+            with pytest.raises(AttributeError):
+                await collect(outcomes)
+        else:
+            await outcomes.__anext__()
+            await (outcomes if how == "aclosing" else client).aclose()
+        assert steps == ["closed"]
+        await outcomes.aclose()
+    assert kit.now() == 1
