@@ -353,6 +353,9 @@ class _Life:
         if isinstance(outcome, Unknown):
             assert any(stream_id in server.whole for server, stream_id in attempts)
         for server, stream_id in reversed(attempts):
+            if isinstance(outcome, Unknown) and any(map(_may_have_acted, attempts)):
+                # What may have been processed still may, whatever a later attempt was answered.
+                return
             if server.hostile or stream_id in server.answers:
                 assert server.says(stream_id, outcome), "another answer than was given"
                 return
@@ -379,6 +382,13 @@ class _Life:
         assert sorted([*self.outcomes, *self.cancelled]) == list(range(len(self.tickets)))
         assert self.sender.closed
         assert self.sender.poll_timeout() is None
+
+
+def _may_have_acted(attempt: tuple[ScriptedServer, int]) -> bool:
+    """Whether nobody knows what came of an attempt."""
+    server, stream_id = attempt
+    unanswered = stream_id not in server.answers and not server.is_proved_unprocessed(stream_id)
+    return server.hostile or unanswered
 
 
 def sender_wants_one(life: _Life) -> bool:
