@@ -83,6 +83,8 @@ class ScriptedServer:
         self.answers: dict[int, Answer] = {}
         """The first for each stream: it decides."""
         self.refused: set[int] = set()
+        self._left_open: set[int] = set()
+        """Streams that it has reset without a word on whether it had acted on them."""
         self.line = _NO_LINE
         """The lowest last-stream-id of its GOAWAYs."""
         self._open: set[int] = set()
@@ -108,7 +110,7 @@ class ScriptedServer:
             self.hostile
             or stream_id not in self.whole
             or stream_id in self.refused
-            or stream_id > self.line
+            or (stream_id > self.line and stream_id not in self._left_open)
         )
 
     def says(self, stream_id: int, outcome: Outcome[int]) -> bool:
@@ -275,8 +277,8 @@ class ScriptedServer:
         if not stream_id:
             return b""
         code = self._script.pick((7, 5, 0, 2, 8))
-        if code == 7 and self.listened_to:
-            self.refused.add(stream_id)
+        if self.listened_to:
+            (self.refused if code == 7 else self._left_open).add(stream_id)
         self._open.discard(stream_id)
         return frame(3, 0, stream_id, code.to_bytes(4))
 
