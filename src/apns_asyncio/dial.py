@@ -5,6 +5,7 @@ import socket
 from itertools import chain, zip_longest
 from typing import Final, TypeAlias
 
+from apns_core.adapters.pump import looking_up
 from apns_core.tcp import set_options
 
 __all__ = ["dial"]
@@ -18,11 +19,14 @@ _ATTEMPT_DELAY: Final = 0.25
 async def dial(host: str, port: int) -> socket.socket:
     """Return a connected socket. Raises OSError, of all addresses, if there is none to be had.
 
+    Raises ConnectFailed where the name cannot even be looked up.
+
     `loop.create_connection` races addresses too, but leaves a socket open when it is cancelled at
     the wrong moment (as of Python 3.13).
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    with looking_up():
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     left = _interleaved([(family, address) for family, _, _, _, address in found])
     attempts: list[asyncio.Task[socket.socket]] = []
     errors: list[OSError] = []

@@ -7,7 +7,7 @@ from typing import Final, cast, final
 import trio
 
 from apns_core import Connect, Endpoint
-from apns_core.adapters.pump import PumpBase, refused_unheard
+from apns_core.adapters.pump import PumpBase, looking_up, refused_unheard
 from apns_core.proxy import Proxy
 from apns_core.tcp import set_options
 from apns_core.trust.tls import check_alpn
@@ -96,10 +96,11 @@ class Link:
         with ExitStack() as stack:
             try:
                 with trio.fail_at(self._deadline):
-                    if self._proxy is None:
-                        plain = await _dial(self.endpoint)
-                    else:
-                        plain = await open_tunnel(self._proxy, self.endpoint, self._deadline)
+                    with looking_up():
+                        if self._proxy is None:
+                            plain = await _dial(self.endpoint)
+                        else:
+                            plain = await open_tunnel(self._proxy, self.endpoint, self._deadline)
                     stream = TlsStream(plain, self._context, self.endpoint.host)
                     stack.callback(stream.close)
                     await stream.handshake()

@@ -9,6 +9,7 @@ import pytest
 
 from apns_asyncio.pump import Pump
 from apns_core import Accepted, ClientClosed, Notification, Outcome, Sender
+from apns_core.errors import ConnectFailed
 from tests.apns_asyncio.harness import notification, notifications, turns
 from tests.apns_asyncio.scene import Scene
 from tests.apns_asyncio.virtual import never
@@ -107,6 +108,34 @@ def test_what_submitting_raises_is_its_caller_s(monkeypatch: pytest.MonkeyPatch)
                     await anext(client.send_many(notifications(3)))
             assert isinstance(await good, Accepted)
             assert isinstance(await client.send(notification()), Accepted)
+
+    scene.run(main())
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("can't start new thread"), ConnectFailed),
+        (UnicodeError("label too long"), ConnectFailed),
+        (MemoryError(), MemoryError),
+    ],
+)
+def test_a_look_up_for_which_there_is_no_thread_is_tried_again(
+    error: Exception, told: type[Exception]
+) -> None:
+    scene = Scene()
+    errors = [error]
+
+    async def look_up(*_: object) -> None:
+        if errors:
+            raise errors.pop()
+
+    scene.network.look_up = look_up
+
+    async def main() -> None:
+        async with scene.client as client:
+            assert isinstance(await client.send(notification()), Accepted)
+            assert type(client.last_error) is told
 
     scene.run(main())
 

@@ -10,11 +10,12 @@ import pytest
 import trio
 
 import apns_trio
-from apns_core import Notification
+from apns_core import Endpoint, Notification
+from apns_core.proxy import Proxy
 from apns_simulator import Temper
 from apns_trio.pump import Pump
 from tests.contract import on_trio
-from tests.contract.kit import Client, Kit, collect, notification, notifications, send
+from tests.contract.kit import Client, Kit, collect, name_of, notification, notifications, send
 
 NAME: ContextVar[str] = ContextVar("NAME", default="the client's")
 
@@ -191,3 +192,42 @@ def test_a_source_may_close_the_client_that_reads_it() -> None:
         return await task.end()
 
     assert on_trio.run(scenario).result == "ClientClosed"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("can't start new thread"), "ConnectFailed"),
+        (UnicodeError("label too long"), "ConnectFailed"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_a_look_up_for_which_there_is_no_thread_is_tried_again(error: Exception, told: str) -> None:
+    async def scenario(kit: Kit) -> None:
+        errors = [error]
+
+        async def look_up() -> None:
+            if errors:
+                raise errors.pop()
+
+        kit.look_up = look_up
+        async with kit.client(kit.serve()) as client:
+            assert await send(client) == "accepted"
+            assert name_of(client.last_error) == told
+
+    on_trio.run(scenario)
+
+
+def test_a_proxy_for_whose_look_up_there_is_no_thread_is_tried_again() -> None:
+    async def scenario(kit: Kit) -> str:
+        async def look_up() -> None:
+            raise RuntimeError("can't start new thread")
+
+        kit.look_up = look_up
+        proxy = Proxy("http://localhost:9")
+        async with kit.make_client(Endpoint("localhost", 9), proxy=proxy) as client:
+            outcome = await send(client)
+            assert name_of(client.last_error) == "ConnectFailed"
+        return outcome
+
+    assert on_trio.run(scenario).result == "unprocessed DEADLINE"

@@ -6,7 +6,8 @@ is followed by a drain of all outputs. Nothing is decided here.
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar, cast
 
@@ -17,7 +18,7 @@ from apns_core.outcomes import Outcome
 from apns_core.sender import Sender
 from apns_core.trust.provider_token import TokenSigner
 
-__all__ = ["AnyLink", "Caller", "PumpBase", "refused_unheard"]
+__all__ = ["AnyLink", "Caller", "PumpBase", "looking_up", "refused_unheard"]
 
 
 class Caller(Protocol):
@@ -144,7 +145,8 @@ class PumpBase(ABC, Generic[L]):
 
     def _forget(self, link: L, error: Exception | None, what: str) -> None:
         del self._links[link.connection_id]
-        if isinstance(error, OSError | ApnsError):
+        # To be out of memory is no bug, and passes.
+        if isinstance(error, OSError | ApnsError | MemoryError):
             self._report(f"{what} {_place(link)}", error)
         elif error is not None:
             self._break(error)
@@ -293,6 +295,18 @@ def _without_frames(error: BaseException) -> None:
 
 def _place(link: AnyLink) -> str:
     return f"{link.endpoint.host}:{link.endpoint.port}"
+
+
+@contextmanager
+def looking_up() -> Generator[None]:
+    """Raise ConnectFailed in place of what the look-up of a name raises beside OSError.
+
+    No thread can be started for it, which passes; or the name has no form in DNS. Neither is a bug.
+    """
+    try:
+        yield
+    except (RuntimeError, UnicodeError) as error:
+        raise ConnectFailed(f"no name could be looked up: {error}") from error
 
 
 def refused_unheard() -> ConnectFailed:
