@@ -1,8 +1,8 @@
 """Our HPACK decoder against that of ``hpack``: the same fields and the same table, or both refuse.
 
 An input is an octet that chooses the limits, and then blocks, each after an octet that is its
-length; 255 stands for another table size that the peer has acknowledged, which the next octet
-chooses.
+length; 254 stands for a length in the next two octets, 255 for another table size that the peer has
+acknowledged, which the next octet chooses.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from fuzz.decisions import Decisions
 
 __all__ = ["EXPLAINED", "MAX_LENGTH", "check", "seeds"]
 
-MAX_LENGTH: Final = 1_024
+MAX_LENGTH: Final = 4_096
 
 EXPLAINED: Final = {
     "an integer above 2^32-1": (
@@ -31,6 +31,7 @@ EXPLAINED: Final = {
 
 _LIST_SIZES: Final = (MAX_HEADER_LIST, 100, 0, 1_000)
 _TABLE_SIZES: Final = (4_096, 0, 64, 256)
+_LENGTH_FOLLOWS: Final = 254
 _CHANGE_OF_LIMIT: Final = 255
 
 
@@ -49,7 +50,10 @@ def check(data: bytes) -> None:
             size = script.pick(_TABLE_SIZES)
             ours.set_limit(size)
             theirs.max_allowed_table_size = size
-        elif not _decode_alike(ours, theirs, script.octets(length)):
+            continue
+        if length == _LENGTH_FOLLOWS:
+            length = script.number(2)
+        if not _decode_alike(ours, theirs, script.octets(length)):
             return
 
 
@@ -106,7 +110,9 @@ def seeds() -> Iterator[bytes]:
 
 
 def _with_length(block: bytes) -> bytes:
-    return bytes((len(block),)) + block
+    if len(block) < _LENGTH_FOLLOWS:
+        return bytes((len(block),)) + block
+    return bytes((_LENGTH_FOLLOWS,)) + len(block).to_bytes(2) + block
 
 
 _BLOCKS: Final = (
@@ -129,4 +135,11 @@ _BLOCKS: Final = (
     b"\x0f\x0d\x7f\xff\xff\xff\xff\x0f",
     b"\x40\x01a\x7e" + b"v" * 126,
     b"\xbe" * 100,
+    # Long strings, raw and coded; as many fields as the list admits, and more.
+    b"\x40\x01a\x7f\xf1\x0e" + b"v" * 2_032,
+    b"\x40\x01a\xff\xf1\x0e" + b"\x1f" * 2_032,
+    b"\x40\x01a\x7f\xf1\x1e" + b"v" * 4_080,
+    b"\x40\x00\x00\xbe" * 256,
+    b"\x40\x00\x00\xbe" * 256 + b"\xbe",
+    b"\x82" * 500,
 )
