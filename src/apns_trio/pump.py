@@ -51,6 +51,14 @@ class Pump(PumpBase[Link]):
         """Return the time of trio's clock."""
         return trio.current_time()
 
+    # Ctrl-C in the frame of a caller would leave the sender with half an input, or lose outputs.
+
+    @trio.lowlevel.enable_ki_protection
+    def tell(self, sender_input: Callable[..., object], *args: object) -> None:
+        """Give the sender an input, and see to what comes of it."""
+        super().tell(sender_input, *args)
+
+    @trio.lowlevel.enable_ki_protection
     def wake(self) -> None:
         """See to all outputs, until there are none."""
         if self._see_to_outputs() and not self._tasks:

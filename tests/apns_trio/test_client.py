@@ -12,7 +12,7 @@ import trio
 import apns_trio
 from apns_core import Endpoint, Notification
 from apns_core.proxy import Proxy
-from apns_simulator import Temper
+from apns_simulator import Temper, make_provider_key
 from apns_trio.pump import Pump
 from tests.contract import on_trio
 from tests.contract.kit import Client, Kit, collect, name_of, notification, notifications, send
@@ -124,6 +124,30 @@ def test_ctrl_c_in_a_task_of_the_client_interrupts_the_body() -> None:
                 with patch.object(_pump(client).sender, "outcomes", interrupt):
                     await send(client)
         assert len(interrupted) == 1
+
+    on_trio.run(scenario)
+
+
+def test_ctrl_c_while_a_caller_s_frame_signs_leaves_the_client_in_order() -> None:
+    class Signer:
+        def __init__(self) -> None:
+            self.key = make_provider_key()
+            self.signed = 0
+
+        def sign(self, issued_at: int) -> str:
+            self.signed += 1
+            if self.signed == 1:
+                signal.raise_signal(signal.SIGINT)
+            return self.key.sign(issued_at)
+
+    async def scenario(kit: Kit) -> None:
+        signer = Signer()
+        server = kit.serve(authentication="token", trusted_keys=signer.key.trusted())
+        async with kit.client(server, signer=signer) as client:
+            with pytest.raises(KeyboardInterrupt):
+                await send(client)
+            assert [await send(client, number) for number in range(2)] == ["accepted"] * 2
+            assert kit.now() == 0
 
     on_trio.run(scenario)
 
