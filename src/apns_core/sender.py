@@ -49,7 +49,8 @@ class Sender(Generic[T]):
 
     A notification belongs to no connection until it is encoded. What was provably not acted on is
     sent again, on whichever connection has room. It ends with one outcome, by its deadline: that
-    of its last attempt, or if that was never acted on, of the last that was.
+    of its last attempt; or if that was never acted on, `Unknown` where an attempt before it was, or
+    else that of the last that was answered.
     """
 
     def __init__(
