@@ -128,4 +128,7 @@ class Pump(PumpBase[Link]):
             self._alarm = trio.CancelScope(shield=True, deadline=self._due)
             with self._alarm:
                 await trio.sleep_forever()
+            # After a loop that was held up, answers may lie in sockets whose readers trio has woken
+            # in the same turn: they count.
+            await trio.lowlevel.cancel_shielded_checkpoint()
             self.tell(self.sender.handle_timeout)

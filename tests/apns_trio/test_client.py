@@ -1,5 +1,6 @@
 """What trio alone knows: nurseries, shields, contexts, groups of exceptions, Ctrl-C."""
 
+import select
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -8,11 +9,12 @@ from unittest.mock import patch
 
 import pytest
 import trio
+import trio.testing
 
 import apns_trio
 from apns_core import Endpoint, Notification
 from apns_core.proxy import Proxy
-from apns_simulator import Temper, make_provider_key
+from apns_simulator import SimulatorConfig, SimulatorThread, Temper, make_provider_key
 from apns_trio.pump import Pump
 from tests.contract import on_trio
 from tests.contract.kit import Client, Kit, collect, name_of, notification, notifications, send
@@ -255,3 +257,38 @@ def test_a_proxy_for_whose_look_up_there_is_no_thread_is_tried_again() -> None:
         return outcome
 
     assert on_trio.run(scenario).result == "unprocessed DEADLINE"
+
+
+def test_an_answer_that_was_there_in_time_counts_after_the_loop_was_held_up() -> None:
+    """The deadline and the answer are seen in the same turn of the loop."""
+
+    async def main(simulator: SimulatorThread) -> None:
+        clock = trio.lowlevel.current_clock()
+        assert isinstance(clock, trio.testing.MockClock)
+        client = apns_trio.Client(
+            Endpoint(simulator.host, simulator.port),
+            ssl_context=simulator.client_context(),
+        )
+        ends: list[str] = []
+
+        async def send_one(number: int) -> None:
+            ends.append(await send(client, number))
+
+        async with client, trio.open_nursery() as nursery:
+            await send_one(0)
+            (link,) = _pump(client)._links.values()
+            assert link._stream is not None
+            plain = link._stream._connection
+            for number in range(1, 11):
+                nursery.start_soon(send_one, number)
+                while not _pump(client).sender.in_flight or link._writing:
+                    await trio.lowlevel.checkpoint()
+                readable, _, _ = select.select([plain], [], [], 5)
+                assert readable
+                clock.jump(60)
+                await trio.testing.wait_all_tasks_blocked()
+                assert ends == ["accepted"] * (number + 1)
+
+    config = SimulatorConfig(authentication="none", latency=0.02)  # there is time to block
+    with SimulatorThread(config) as simulator:
+        trio.run(main, simulator, clock=trio.testing.MockClock())
