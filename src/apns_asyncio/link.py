@@ -95,8 +95,16 @@ class Link(asyncio.Protocol):
             self._pump.tell(self._sender.receive_data, self.connection_id, data)
 
     def eof_received(self) -> None:
-        """Pull no more: what is not encoded now can still go elsewhere. asyncio closes."""
+        """Pull no more: what is not encoded now can still go elsewhere. asyncio closes.
+
+        It would first write what it holds, for as long as a peer takes that no longer answers.
+        """
         self._ended = True
+        transport, plain = self._transport, self._plain
+        if transport is None or plain is None:
+            return
+        if transport.get_write_buffer_size() or plain.get_write_buffer_size():
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell that it is gone, however it went: what HTTP/2 has said by now decides."""

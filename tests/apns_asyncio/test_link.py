@@ -80,6 +80,25 @@ def test_nothing_is_encoded_for_a_peer_that_has_closed() -> None:
     assert len(scene.network.transports) == 2
 
 
+@pytest.mark.parametrize("held", [0, 1])
+def test_what_a_peer_that_has_closed_does_not_take_holds_up_nothing(held: int) -> None:
+    scene = Scene(connect_floor=0.0)
+
+    async def main() -> None:
+        async with scene.client as client:
+            await client.send(notification(1))
+            (transport,) = scene.network.transports
+            transport.held = held
+            transport.protocol.eof_received()
+            assert transport.aborted == bool(held)
+            if not held:
+                transport.close()
+            assert isinstance(await client.send(notification(2)), Accepted)
+
+    scene.run(main())
+    assert len(scene.network.transports) == 2
+
+
 def test_nothing_is_encoded_for_a_transport_that_is_closing() -> None:
     """It met an error in this turn, and tells of it in the next."""
     scene = Scene(connect_floor=0.0)

@@ -1,6 +1,7 @@
 """Real TLS: how it may fail, and that each failure is told, does no harm and costs one attempt."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import socket
 import ssl
@@ -328,5 +329,44 @@ def test_a_server_that_stops_reading_holds_up_the_encoder() -> None:
                 finished.set()
                 await client.aclose(timeout=0.0)
             assert isinstance(await batch, Unknown | Unprocessed)
+
+    run(main())
+
+
+@pytest.mark.parametrize("end", ["FIN", "close_notify"])
+def test_a_server_that_stops_reading_and_closes_is_left_at_once(end: str) -> None:
+    stalled, finished = threading.Event(), threading.Event()
+
+    def script(connection: ssl.SSLSocket) -> None:
+        settings = bytes.fromhex("000006 04 00 00000000 0004 7fffffff")
+        credit = bytes.fromhex("000004 08 00 00000000 7fff0000")
+        connection.sendall(settings + credit)
+        stalled.wait(5.0)
+        if end == "close_notify":
+            connection.setblocking(False)
+            with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLError):
+                connection.unwrap()
+        socket.socket.shutdown(connection, socket.SHUT_WR)
+        finished.wait(5.0)
+
+    body = b'{"aps":{"alert":"' + b"x" * 4_000 + b'"}}'
+    many = [Notification(ROUTE, device(n), body) for n in range(5_000)]
+
+    async def main() -> None:
+        with ScriptedServer(script) as server:
+            client = client_of(
+                server, max_queued=5_000, connection=ConnectionConfig(max_streams=5_000)
+            )
+            async with client:
+                batch = asyncio.ensure_future(anext(client.send_many(many)))
+                pump = client._open()
+                async with asyncio.timeout(5.0):
+                    while not any(link._paused for link in pump._links.values()):  # noqa: ASYNC110
+                        await asyncio.sleep(0.001)
+                    stalled.set()
+                    assert isinstance(await batch, Unknown)
+                assert pump.sender.queued > 0
+                finished.set()
+                await client.aclose(timeout=0.0)
 
     run(main())

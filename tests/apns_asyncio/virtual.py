@@ -128,6 +128,8 @@ class MemoryTransport(asyncio.Transport):
         """Whether the peer takes part in closing."""
         self.lost = False
         self.written = bytearray()
+        self.held = 0
+        """Octets that the peer has not taken."""
         self.plain: socket.socket | None = None
 
     def get_extra_info(self, name: str, default: object = None) -> object:
@@ -141,6 +143,9 @@ class MemoryTransport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closing
+
+    def get_write_buffer_size(self) -> int:
+        return self.held
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.closing, "written after closing"
