@@ -21,7 +21,16 @@ from apns_core.connection import Connection
 from apns_core.connection_config import ConnectionConfig
 from apns_core.connection_events import ConnectionClosed, Event
 from apns_core.outcomes import Accepted, Rejected, Unknown, Unprocessed
+from apns_core.requests.broadcast import Broadcast, BroadcastRoute
+from apns_core.requests.channels import (
+    CreateChannel,
+    DeleteChannel,
+    ListChannels,
+    ReadChannel,
+    StoragePolicy,
+)
 from apns_core.requests.notification import Notification
+from apns_core.requests.request import Request
 from apns_core.requests.route import Route
 from apns_core.tickets import Ticket
 from apns_core.trust.provider_token import ProviderToken
@@ -45,6 +54,10 @@ _TOKEN: Final = ProviderToken("header.claims.signature", NOW)
 _NEXT_TOKEN: Final = ProviderToken("header.claims.another", NOW, 1)
 _DEVICE: Final = "0123456789abcdef" * 4
 _ROUTE: Final = Route("com.example.app")
+_APP: Final = "com.example.app"
+_CHANNEL: Final = "dHN0LXNyY2gtY2hubA=="
+_LONGEST_ANSWERS: Final[dict[type, int]] = {ListChannels: 2**20}
+_BROADCAST: Final = BroadcastRoute(_APP, _CHANNEL)
 SHORT: Final = Notification(_ROUTE, _DEVICE, b'{"aps":{"alert":"hi"}}')
 LONG: Final = Notification(_ROUTE, _DEVICE, b"x" * 4_096, collapse_id="long")
 
@@ -54,12 +67,12 @@ LONG: Final = Notification(_ROUTE, _DEVICE, b"x" * 4_096, collapse_id="long")
 class Scene:
     """A connection, its tickets, and the events of both before and after."""
 
-    def __init__(self, *, token: bool = True) -> None:
+    def __init__(self, *, token: bool = True, table_size: int = 4_096) -> None:
         self.connection: Connection[int] = Connection(
             b"api.push.apple.com",
             now=NOW,
             token_authentication=token,
-            config=ConnectionConfig(max_streams=50),
+            config=ConnectionConfig(max_streams=50, header_table_size=table_size),
         )
         if token:
             self.connection.set_provider_token(_TOKEN)
@@ -68,10 +81,10 @@ class Scene:
         self.events: list[Event[int]] = []
         self.output = b""
 
-    def submit(self, *notifications: Notification) -> None:
+    def submit(self, *requests: Request) -> None:
         """Queue them, tagged from 0 on."""
-        for notification in notifications:
-            ticket = self.connection.submit(notification, len(self.tickets), NOW)
+        for request in requests:
+            ticket = self.connection.submit(request, len(self.tickets), NOW)
             self.tickets.append(ticket)
 
     def cancel(self, tag: int) -> None:
@@ -101,8 +114,8 @@ def _nothing_submitted() -> Scene:
     return Scene()
 
 
-def _greeted(*entries: tuple[int, int], token: bool = True) -> Scene:
-    scene = Scene(token=token)
+def _greeted(*entries: tuple[int, int], token: bool = True, table_size: int = 4_096) -> Scene:
+    scene = Scene(token=token, table_size=table_size)
     scene.drain()
     scene.receive(_settings(*entries) + _SETTINGS_ACK)
     return scene
@@ -200,6 +213,35 @@ def _within_a_block() -> Scene:
     return scene
 
 
+def _of_an_app() -> Scene:
+    """Requests whose answers have a status, a body or fields of their own: 1 to 9."""
+    scene = _greeted((3, 100), token=False)
+    scene.submit(
+        ListChannels(_APP),
+        CreateChannel(_APP, StoragePolicy.NO_STORAGE),
+        ReadChannel(_APP, _CHANNEL),
+        DeleteChannel(_APP, _CHANNEL),
+        Broadcast(_BROADCAST, b'{"aps":{}}', expiration=0),
+    )
+    scene.drain()
+    return scene
+
+
+def _small_table() -> Scene:
+    """We have allowed 100 octets of table: the next block must begin with an update."""
+    scene = _greeted((3, 100), token=False, table_size=100)
+    scene.submit(SHORT, LONG, SHORT)
+    scene.drain()
+    return scene
+
+
+def _closed() -> Scene:
+    scene = _many_in_flight()
+    scene.connection.close(NOW)
+    scene.drain()
+    return scene
+
+
 def _settings(*entries: tuple[int, int]) -> bytes:
     return frame(4, 0, 0, b"".join(key.to_bytes(2) + value.to_bytes(4) for key, value in entries))
 
@@ -220,7 +262,27 @@ STATES: Final[tuple[Callable[[], Scene], ...]] = (
     _draining,
     _token_changed,
     _within_a_block,
+    _of_an_app,
+    _small_table,
+    _closed,
 )
+
+_FIRST_STATES: Final = 13
+"""So many are chosen by most octets, the others by the highest: what is kept means the same."""
+
+
+def _state(octet: int) -> Callable[[], Scene]:
+    if octet < 16 * _FIRST_STATES:
+        return STATES[octet % _FIRST_STATES]
+    return STATES[_FIRST_STATES + octet % (len(STATES) - _FIRST_STATES)]
+
+
+def _octet(state: int) -> int:
+    """Return an octet that chooses a state."""
+    if state < _FIRST_STATES:
+        return state
+    return next(octet for octet in range(255, 0, -1) if _state(octet) is STATES[state])
+
 
 # ── what must hold ──
 
@@ -229,7 +291,7 @@ def check(data: bytes) -> None:
     """Feed one input in every way."""
     if not data:
         return
-    make = STATES[data[0] % len(STATES)]
+    make = _state(data[0])
     octets = expand(data[1:])
     flood = len(octets) > len(data)
     said = Said.all(octets)
@@ -319,7 +381,9 @@ def _check_bounds(scene: Scene) -> None:
     assert 0 <= http.window <= 2**31 - 1
     assert http.unreturned_credit <= 65_535
     for ticket in scene.tickets:
-        assert len(ticket.body) <= 16_384
+        assert len(ticket.body) <= (
+            2**20 if isinstance(ticket.notification, ListChannels) else 16_384
+        )
         assert sum(len(n) + len(v) + 32 for n, v in ticket.fields) <= 16_384
     assert scene.connection.capacity >= 0
     assert scene.connection.in_flight <= len(scene.tickets)
@@ -437,10 +501,10 @@ def normal(event: Event[int]) -> tuple[Any, ...]:
 def seeds() -> Iterator[bytes]:
     """Yield every flood in a state where it is one, and every script in every state."""
     for scene, flood in _floods():
-        yield bytes((STATES.index(scene),)) + flood
+        yield bytes((_octet(STATES.index(scene)),)) + flood
     for script in scripts():
         for state in range(len(STATES)):
-            yield bytes((state,)) + script
+            yield bytes((_octet(state),)) + script
 
 
 def scripts() -> Iterator[bytes]:
@@ -468,6 +532,13 @@ def scripts() -> Iterator[bytes]:
         b"\x88\xbf",
     ]
     yield b"".join(frame(1, 5, 2 * at + 1, block) for at, block in enumerate(blocks))
+    yield frame(1, 5, 3, b"\x08\x03201\x00\x0fapns-channel-id\x04dGVz") + frame(1, 5, 7, b"\x89")
+    yield frame(1, 4, 1, b"\x88") + frame(0, 0, 1, b"x" * 8_000) * 3 + frame(0, 1, 1, b"{}")
+    yield (
+        frame(1, 5, 1, b"\x3f\x45\x88")
+        + frame(1, 5, 3, b"\x88\x40\x01a\x00")
+        + frame(1, 5, 5, b"\xbe")
+    )
     yield rejected + frame(0, 1, 3, body)
     yield rejected + frame(0, 8, 3, b"\x04" + body + bytes(4)) + frame(0, 1, 3)
     yield rejected + frame(3, 0, 3, bytes(4))
