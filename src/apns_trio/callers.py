@@ -159,10 +159,18 @@ class Outcomes(AsyncIterator[Outcome[object]]):
     def __init__(self, batch: Batch, token: trio.lowlevel.TrioToken) -> None:
         self._batch = batch
         self._token = token
+        self._begun = False
 
     def __anext__(self) -> Coroutine[Any, Any, Outcome[object]]:
         """Return the next outcome; see `Client.send_many` for what it raises."""
-        return self._batch.next()
+        if self._begun:
+            return self._batch.next()
+        self._begun = True
+        return self._first()
+
+    async def _first(self) -> Outcome[object]:
+        """Hold this while nobody else may: what begins must be stopped by somebody."""
+        return await self._batch.next()
 
     async def aclose(self) -> None:
         """Withdraw what is still queued; what is in flight goes on. Ends the iteration."""

@@ -1,5 +1,6 @@
 """What a batch does at its ends: its source stopped, what that gave accounted for."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from itertools import count
@@ -190,3 +191,20 @@ async def test_a_generator_that_is_a_source_is_closed(kit: Kit, how: str) -> Non
         assert steps == ["closed"]
         await outcomes.aclose()
     assert kit.now() == 1
+
+
+@each_loop
+async def test_outcomes_that_nobody_ever_named_are_stopped(kit: Kit) -> None:
+    given: list[int] = []
+
+    async def source() -> AsyncIterator[Notification]:
+        for number in count():
+            await kit.sleep(0.1)
+            given.append(number)
+            yield notification(number)
+
+    async with kit.client(kit.serve()) as client:
+        assert describe(await client.send_many(source()).__anext__()) == "accepted"
+        gc.collect()
+        await kit.sleep(10)
+        assert len(given) <= 2
