@@ -93,6 +93,9 @@ def _with_other_credentials(url: str) -> str:
     """Put other letters and digits into what precedes the last ``@``, in the same form."""
     scheme, separator, rest = url.partition("://")
     secret, at, host = rest.rpartition("@")
+    if "[" in secret:
+        # The beginning of an address, which may be one by its letters alone: "[v1.a@]".
+        return url
     return scheme + separator + _OF_A_SECRET.sub(_other, secret) + at + host
 
 
