@@ -82,10 +82,15 @@ class Client:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if exc is None:
-            await self.aclose()
-        else:
-            await self._open().abort()
+        pump = self._open()
+        if exc is not None:
+            await pump.abort()
+            return
+        try:
+            await pump.close(None)
+        except asyncio.CancelledError:
+            await pump.abort()
+            raise
 
     async def send(self, notification: Request) -> Outcome[object]:
         """Send a notification, broadcast or channel request, and return what came of it.

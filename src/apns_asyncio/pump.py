@@ -40,7 +40,10 @@ class Pump(PumpBase[Link]):
         self._due = now
         """When it was set for; not every loop's handle can tell."""
         self._latest = now
+        self._disconnected = asyncio.Event()
+        """Whether nothing is left of the sender and its links."""
         self._finished = asyncio.Event()
+        """Whether nothing is left of the tasks that read either."""
 
     def now(self) -> float:
         """Return the time of the loop, which never runs backwards here."""
@@ -80,26 +83,32 @@ class Pump(PumpBase[Link]):
         try:
             await self._finished.wait()
         except asyncio.CancelledError:
-            # A source that closes its own client is cancelled, and would wait for itself.
-            if asyncio.current_task() not in self._tasks:
-                await self.abort()
+            self._abort()
+            # Not for the tasks that read: a source may close its own client, also in a task of its
+            # own making, and is then cancelled with it.
+            await self._disconnected.wait()
             raise
 
     async def abort(self) -> None:
         """End everything, and return when nothing is left: no waiting for what a peer does."""
+        self._abort()
+        await self._finished.wait()
+
+    def _abort(self) -> None:
         self._refuse()
         self.tell(self.sender.abort)
         self._turn()
         self._cut()
-        await self._finished.wait()
 
     # ── outputs ──
 
     def _turn(self) -> None:
         self._scheduled = False
-        if self._see_to_outputs() and not self._tasks:
-            self._set_timer(None)
-            self._finished.set()
+        if self._see_to_outputs():
+            self._disconnected.set()
+            if not self._tasks:
+                self._set_timer(None)
+                self._finished.set()
 
     def _connect(self, command: Connect) -> Link:
         return Link(command, self._ssl_context, self._proxy, self)

@@ -46,6 +46,30 @@ def test_a_source_that_closes_its_own_client_hangs_nobody(apns_simulator: Simula
     assert [type(outcome) for outcome in outcomes] == [Accepted]
 
 
+@pytest.mark.parametrize("how", ["gather", "task group"])
+def test_a_source_that_closes_its_own_client_in_a_task_of_its_own_hangs_nobody(how: str) -> None:
+    scene = Scene()
+
+    async def main() -> None:
+        async with scene.client as client:
+
+            async def source() -> AsyncIterator[Notification]:
+                yield notification()
+                await asyncio.sleep(1)
+                if how == "gather":
+                    await asyncio.gather(client.aclose())
+                else:
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(client.aclose())
+
+            outcomes = client.send_many(source())
+            assert isinstance(await anext(outcomes), Accepted)
+            with pytest.raises(ClientClosed):
+                await anext(outcomes)
+
+    scene.run(asyncio.wait_for(main(), 100))
+
+
 @needs_eager_tasks
 @pytest.mark.parametrize("count", [0, 3, 250])
 def test_a_source_that_is_read_by_an_eager_task(count: int) -> None:
