@@ -95,9 +95,12 @@ class Client:
     async def send(self, notification: Request) -> Outcome[object]:
         """Send a notification, broadcast or channel request, and return what came of it.
 
-        Waits in line while the queue is full. Cancelling it withdraws this notification and
-        touches no other. Raises ClientClosed on a client that is not open, and InvalidField for a
-        route that leaves the topic to a certificate where provider tokens are used.
+        Waits in line while the queue is full. The time in line counts towards nothing: the deadline
+        (``request_timeout``) and a lifetime begin with its place in the queue. Cancelling it
+        withdraws this notification and touches no other.
+
+        Raises ClientClosed on a client that is not open, and InvalidField for a route that leaves
+        the topic to a certificate where provider tokens are used.
         """
         pump = self._open()
         answer = Answer(notification, pump)

@@ -10,6 +10,7 @@ import pytest
 from apns_asyncio import Client
 from apns_asyncio.read_ahead import _LIMIT
 from apns_core import Accepted, ClientClosed, Notification, Outcome, Unprocessed
+from apns_core.connection_config import DEFAULT_CONFIG
 from tests.apns_asyncio.harness import device_tokens, notification, notifications, turns
 from tests.apns_asyncio.scene import Scene
 from tests.apns_asyncio.virtual import never
@@ -198,6 +199,22 @@ def test_who_waits_for_room_when_the_client_closes() -> None:
                     await send
             await closing
             await sends[0]
+
+    scene.run(main())
+
+
+def test_time_in_line_does_not_count_towards_the_deadline() -> None:
+    scene = Scene(max_queued=1)
+    scene.network.connect = never
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with scene.client as client:
+            sends = [asyncio.ensure_future(client.send(each)) for each in notifications(3)]
+            begun = loop.time()
+            for number, send in enumerate(sends, start=1):
+                assert isinstance(await send, Unprocessed)
+                assert loop.time() - begun == pytest.approx(number * DEFAULT_CONFIG.request_timeout)
 
     scene.run(main())
 
