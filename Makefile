@@ -85,8 +85,9 @@ $(FUZZING)/.ready: pyproject.toml
 	@touch $@
 
 SECONDS ?= 60
+SEED ?= 0
 fuzz: $(FUZZING)/.ready
-	$(FUZZING)/bin/python -m fuzz run --seconds $(SECONDS)
+	$(FUZZING)/bin/python -m fuzz run --seconds $(SECONDS) --seed $(SEED)
 
 mutants: $(READY)
 	$(BIN)/python -m tests.mutants

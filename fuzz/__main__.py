@@ -38,6 +38,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="fuzz for a time, and report")
     run.add_argument("--seconds", type=int, default=60, help="for each harness")
+    run.add_argument("--seed", type=int, default=0, help="of the fuzzer; 0: another each time")
     run.add_argument("harnesses", nargs="*", metavar="HARNESS", help="all, if none is named")
     replay = commands.add_parser("replay", help="give files to a harness, without atheris")
     replay.add_argument("harness", choices=HARNESSES)
@@ -52,7 +53,10 @@ def main() -> int:
         parser.error(f"no such harness: {', '.join(sorted(unknown))}")
     bad = False
     for name in chosen.harnesses or HARNESSES:
-        report = _run(name, chosen.seconds) if chosen.command == "run" else _pack(name)
+        if chosen.command == "run":
+            report = _run(name, chosen.seconds, chosen.seed)
+        else:
+            report = _pack(name)
         print(json.dumps(report), flush=True)  # noqa: T201 - the report
         bad = bad or _is_bad(report)
     return int(bad)
@@ -67,7 +71,7 @@ def _is_bad(report: dict[str, Any]) -> bool:
 # ── run ──
 
 
-def _run(name: str, seconds: int) -> dict[str, Any]:
+def _run(name: str, seconds: int, seed: int) -> dict[str, Any]:
     harness = import_module(f"fuzz.harnesses.{name}")
     folder = _WORK / name
     corpus, findings = folder / "corpus", folder / "findings"
@@ -83,6 +87,7 @@ def _run(name: str, seconds: int) -> dict[str, Any]:
         name,
         str(corpus),
         f"-max_total_time={seconds}",
+        f"-seed={seed}",
         f"-max_len={harness.MAX_LENGTH}",
         f"-dict={_WORK / 'dictionary'}",
         f"-artifact_prefix={findings}/",
