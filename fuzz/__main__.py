@@ -53,10 +53,8 @@ def main() -> int:
         parser.error(f"no such harness: {', '.join(sorted(unknown))}")
     bad = False
     for name in chosen.harnesses or HARNESSES:
-        if chosen.command == "run":
-            report = _run(name, chosen.seconds, chosen.seed)
-        else:
-            report = _pack(name)
+        runs = chosen.command == "run"
+        report = _run(name, chosen.seconds, chosen.seed) if runs else _pack(name)
         print(json.dumps(report), flush=True)  # noqa: T201 - the report
         bad = bad or _is_bad(report)
     return int(bad)
