@@ -432,7 +432,7 @@ class Sender(Generic[T]):
             if other.connection is None:
                 self._disconnect(other, Cause.FATAL)
 
-    def _is_of_a_former_key(self, link: Link[T], reason: Reason) -> bool:
+    def _is_of_a_former_key(self, link: Link[T], reason: Reason | None) -> bool:
         """Whether what was refused is not in use any more."""
         if reason not in _KEY_REASONS or self._schedule is None or link.connection is None:
             return False

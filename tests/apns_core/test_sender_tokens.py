@@ -20,6 +20,10 @@ def submit_every(world: World, seconds: float, during: float, count: int = 1) ->
         world.after(step * seconds, partial(world.submit, count))
 
 
+def _cannot_sign(_issued_at: int) -> None:
+    return None
+
+
 def test_a_token_is_signed_for_work_and_once() -> None:
     world = World(apns=APNS, key=KEY)
     world.run(10 * HOUR)
@@ -248,7 +252,8 @@ def test_nothing_goes_with_an_old_token_while_none_can_be_signed() -> None:
     world = World(apns=APNS, key=KEY)
     world.submit(1)
     world.run(HOUR + 60.0)
-    sign, world.sign = world.sign, lambda _: None
+    sign = world.sign
+    world.sign = _cannot_sign
     world.submit(1)
     world.run(5.0)
     assert world.sender.queued == 1
