@@ -55,10 +55,10 @@ class EchoServer(RawServer):
     """
 
     def __init__(self, answer: Answer, template: str) -> None:
-        super().__init__(self._script(answer, template), server_context())
+        super().__init__(self._quoting(answer, template), server_context())
         self.secrets: set[str] = set()
 
-    def _script(self, answer: Answer, template: str) -> Script:
+    def _quoting(self, answer: Answer, template: str) -> Script:
         def script(server: RawServer, connection: Connection) -> None:
             del server
             engine = h2.connection.H2Connection(
