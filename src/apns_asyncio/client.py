@@ -12,6 +12,7 @@ from apns_asyncio.callers import Answer, Batch
 from apns_asyncio.pump import Pump
 from apns_core import Outcome, Sender, SenderConfig
 from apns_core.adapters.pump import Caller
+from apns_core.adapters.signers import check_signer
 from apns_core.endpoints import PRODUCTION, Endpoint
 from apns_core.errors import ApiMisuse, ClientClosed
 from apns_core.metrics import Metrics
@@ -28,7 +29,8 @@ __all__ = ["Client"]
 class Client:
     """A sender of notifications to one endpoint. Use it as ``async with``, once and in one loop.
 
-    ``token_signer`` signs provider tokens; None means that ``ssl_context`` presents a certificate.
+    ``token_signer`` signs provider tokens, in a thread if it is ``blocking``; None means that
+    ``ssl_context`` presents a certificate.
     ``ssl_context`` replaces the default, which trusts the system's authorities; ALPN and the
     minimum version are set on it. ``proxy`` is a tunnel to the endpoint, by HTTP CONNECT or SOCKS5.
 
@@ -45,6 +47,8 @@ class Client:
         config: SenderConfig = DEFAULT_SENDER_CONFIG,
         proxy: Proxy | None = None,
     ) -> None:
+        """Raises InvalidField for a ``token_signer`` that would have to be awaited."""
+        check_signer(token_signer)
         self._endpoint = endpoint
         self._token_signer = token_signer
         self._ssl_context = (
@@ -145,8 +149,10 @@ class Client:
         """Sign with another key from now on, because the one in use was revoked.
 
         No token of the old key is sent again: every connection drains and others take over (Apple,
-        "Establishing a token-based connection to APNs"). Raises ClientClosed.
+        "Establishing a token-based connection to APNs"). Raises ClientClosed, and InvalidField for
+        a signer that would have to be awaited.
         """
+        check_signer(token_signer)
         self._open().replace_token_signer(token_signer)
 
     @property

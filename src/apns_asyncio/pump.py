@@ -3,12 +3,15 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Coroutine
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Final, final
 
 from apns_asyncio.link import Link
 from apns_core import Connect, Sender
 from apns_core.adapters.pump import Caller, PumpBase
+from apns_core.adapters.signers import Signed
 from apns_core.proxy import Proxy
 from apns_core.trust.provider_token import TokenSigner
 
@@ -112,6 +115,15 @@ class Pump(PumpBase[Link]):
 
     def _connect(self, command: Connect) -> Link:
         return Link(command, self._ssl_context, self._proxy, self)
+
+    def _start_thread(self, sign: Callable[[], Signed], then: Callable[[Signed], None]) -> None:
+        def run() -> None:
+            result = sign()
+            with suppress(RuntimeError):  # the loop is closed: nobody wants it
+                self.loop.call_soon_threadsafe(then, result)
+
+        # None of the loop's own executor, for whose threads `asyncio.run` waits at its end.
+        threading.Thread(target=run, name="apns_asyncio signs", daemon=True).start()
 
     def _invited(self) -> None:
         self.wake()

@@ -11,6 +11,7 @@ import trio
 
 from apns_core import Connect, Sender
 from apns_core.adapters.pump import Caller, PumpBase
+from apns_core.adapters.signers import NotSigned, Signed
 from apns_core.proxy import Proxy
 from apns_core.trust.provider_token import TokenSigner
 from apns_trio.link import Link
@@ -44,6 +45,8 @@ class Pump(PumpBase[Link]):
         self._due = math.inf
         """When the sender is to be called, in seconds of `trio.current_time`."""
         self._alarm = trio.CancelScope(shield=True)
+        self._signing_scope = trio.CancelScope()
+        """Of the thread that signs, or the last that did."""
         self._finished = trio.Event()
         nursery.start_soon(self._keep_time)
 
@@ -64,6 +67,7 @@ class Pump(PumpBase[Link]):
         if self._see_to_outputs() and not self._tasks:
             self._finished.set()
             self._alarm.cancel()
+            self._signing_scope.cancel()
 
     def spawn(self, run: Callable[[], Awaitable[None]]) -> None:
         """Start a task that ends before the client does, in the context of who calls."""
@@ -101,6 +105,29 @@ class Pump(PumpBase[Link]):
         link = Link(command, self._ssl_context, self._proxy, self)
         self._context.run(self._nursery.start_soon, link.run)
         return link
+
+    def _start_thread(self, sign: Callable[[], Signed], then: Callable[[Signed], None]) -> None:
+        self._signing_scope.cancel()
+        self._signing_scope = trio.CancelScope(shield=True)
+        self._context.run(
+            self._nursery.start_soon, self._sign_in_thread, self._signing_scope, sign, then
+        )
+
+    @trio.lowlevel.enable_ki_protection
+    async def _sign_in_thread(
+        self, scope: trio.CancelScope, sign: Callable[[], Signed], then: Callable[[Signed], None]
+    ) -> None:
+        with scope:
+            try:
+                result = await trio.to_thread.run_sync(
+                    sign,
+                    abandon_on_cancel=True,
+                    # Its own: one that was abandoned may hold its place for long.
+                    limiter=trio.CapacityLimiter(1),
+                )
+            except RuntimeError as error:  # there is no thread to be had
+                result = NotSigned(type(error).__name__)
+            then(result)
 
     def _invited(self) -> None:
         if self._line:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar, cast
 
+from apns_core.adapters.signers import NotSigned, Signed, signed
 from apns_core.commands import Command, Connect, ConnectionId, Disconnect
 from apns_core.endpoints import Endpoint
 from apns_core.errors import ApnsError, ClientClosed, ConnectFailed
@@ -81,6 +82,9 @@ class PumpBase(ABC, Generic[L]):
         self.sender: Final = sender
         self.last_error: Exception | None = None
         self._token_signer = token_signer
+        self._signings = 0
+        self._signing: int | None = None
+        """Which signing a thread is at, whose result is wanted."""
         self._links: dict[ConnectionId, L] = {}
         self._callers: set[Caller] = set()
         self._line: OrderedDict[Caller, None] = OrderedDict()
@@ -100,6 +104,10 @@ class PumpBase(ABC, Generic[L]):
     @abstractmethod
     def _connect(self, command: Connect) -> L:
         """Begin a connection."""
+
+    @abstractmethod
+    def _start_thread(self, sign: Callable[[], Signed], then: Callable[[Signed], None]) -> None:
+        """Call ``sign`` in a thread, and ``then`` in the loop; nothing waits for it at the end."""
 
     @abstractmethod
     def _set_timer(self, due: float | None) -> None:
@@ -142,6 +150,10 @@ class PumpBase(ABC, Generic[L]):
         """Have the next token signed by another key, and none of the old one's sent."""
         self._token_signer = token_signer
         self.tell(self.sender.replace_token_key)
+        if self._signing is not None:
+            # By the old key: it may take its time, and is not waited for.
+            self._signing = None
+            self.tell(self.sender.signing_failed)
 
     def _forget(self, link: L, error: Exception | None, what: str) -> None:
         del self._links[link.connection_id]
@@ -260,14 +272,34 @@ class PumpBase(ABC, Generic[L]):
     def _sign(self, issued_at: int) -> None:
         signer = self._token_signer
         assert signer is not None  # noqa: S101 - a sender without tokens asks for none
+        if not getattr(signer, "blocking", False):
+            self._take(signed(signer, issued_at), self.now())
+            return
+        # A thread may meet the end of all, and is to tell of that too.
+        sign = partial(signed, signer, issued_at, catch=BaseException)
+        self._signings += 1
+        self._signing = self._signings
         try:
-            self.sender.token_signed(signer.sign(issued_at), self.now())
-        except Exception as error:  # noqa: BLE001 - a key service may fail in any way
-            # Its text might quote the key.
-            self._report(
-                "no provider token", ConnectFailed(f"signing raised {type(error).__name__}")
-            )
-            self.sender.signing_failed(self.now())
+            self._start_thread(sign, partial(self._on_signed, self._signing))
+        except RuntimeError as error:  # there is none to be had
+            self._signing = None
+            self._take(NotSigned(type(error).__name__), self.now())
+
+    def _on_signed(self, signing: int, result: Signed) -> None:
+        if signing == self._signing and not self.sender.closed:
+            self._signing = None
+            self.tell(self._take, result)
+
+    def _take(self, result: Signed, now: float) -> None:
+        if not isinstance(result, NotSigned):
+            try:
+                self.sender.token_signed(result, now)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is no token
+                result = NotSigned(type(error).__name__)
+            else:
+                return
+        self._report("no provider token", ConnectFailed(f"signing raised {result.error}"))
+        self.sender.signing_failed(now)
 
     def _report(self, what: str, error: Exception) -> None:
         _without_frames(error)

@@ -95,7 +95,11 @@ class ProviderToken:
 
 
 class TokenSigner(Protocol):
-    """What signs provider tokens: an `apns_core.trust.signing.TokenKey`, or a key service."""
+    """What signs provider tokens: an `apns_core.trust.signing.TokenKey`, or a key service.
+
+    One that waits for something, such as a network, has an attribute ``blocking`` that is True:
+    adapters then call `sign` in a thread, and leave that alone when the client closes meanwhile.
+    """
 
     def sign(self, issued_at: int) -> str:
         """Return an ES256 JWT with this ``iat`` (Unix seconds)."""

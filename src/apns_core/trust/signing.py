@@ -8,7 +8,7 @@ import os
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from typing import Final, NoReturn, cast, final
+from typing import ClassVar, Final, NoReturn, cast, final
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -102,11 +102,14 @@ class RemoteKey:
     it, or r and s in 32 bytes each, as Azure does. A service that signs digests instead is to be
     given ``hashlib.sha256(message).digest()``. What ``sign_message`` raises, `sign` raises.
 
-    Called once in 40 minutes. It may take its time where the adapter says that signers may; one
-    that is asynchronous is no signer for this class.
+    Called once in 40 minutes, by adapters in a thread: it may take its time. One that is
+    asynchronous is no signer for this class.
     """
 
     __slots__ = ("_sign_message", "key_id", "team_id")
+
+    blocking: ClassVar[bool] = True
+    """Adapters call `sign` in a thread."""
 
     key_id: Final[str]
     """Ten characters: what Apple calls the key."""
