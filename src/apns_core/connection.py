@@ -203,7 +203,10 @@ class Connection(Generic[T]):
         elif ticket.place == IN_FLIGHT and ticket.connection is self:
             self._abandon(ticket)
             if ticket.status:
+                # Half an answer, read long ago perhaps: no sign of life.
+                clocks = self._progress_at, self._waited
                 self._on_response(ticket)
+                self._progress_at, self._waited = clocks
             else:
                 self._conclude(ticket, _unanswered(ticket, Cause.DEADLINE))
             self._close_if_drained()

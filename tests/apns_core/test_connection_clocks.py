@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from apns_core.accounting import ConnectionState
 from apns_core.connection_config import ConnectionConfig
 from apns_core.http2.errors import ErrorCode
-from apns_core.outcomes import Cause
+from apns_core.outcomes import Cause, Rejected
 from tests.apns_core.peer import (
     CANCEL,
     INTERNAL_SERVER_ERROR,
@@ -268,6 +268,24 @@ def test_requests_that_keep_going_out_are_no_answer() -> None:
         scene.answer_pings()
     assert not scene.connection.stalled
     scene.advance(1.0)
+    assert scene.connection.stalled
+
+
+def test_half_an_answer_that_a_deadline_ends_is_no_sign_of_life() -> None:
+    scene = Scene(ConnectionConfig(request_timeout=12.0))
+    scene.open()
+    scene.submit()
+    scene.advance(5.0)
+    scene.submit()
+    scene.feed(scene.peer.headers(3, 410))
+    # At 12 s the first ends with the status that was read at 5; nothing was answered since 0.
+    scene.advance(8.0)
+    assert [type(outcome) for outcome in scene.outcomes] == [Rejected]
+    scene.answer_pings()
+    scene.advance(1.9)
+    scene.answer_pings()
+    assert not scene.connection.stalled
+    scene.advance(0.2)
     assert scene.connection.stalled
 
 
