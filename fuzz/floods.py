@@ -51,11 +51,11 @@ class Said:
             start = position
             position += HEAD_SIZE + int.from_bytes(octets[start : start + 3])
             if position <= end:
-                said.count(octets[start : start + HEAD_SIZE])
+                said.count(octets[start : start + HEAD_SIZE + 1])
         return said
 
     def count(self, head: bytes) -> None:
-        """Count one frame more."""
+        """Count one frame more; ``head`` has the first octet of its payload too, if there is one."""
         length, kind, flags = int.from_bytes(head[:3]), head[3], head[4]
         stream_id = int.from_bytes(head[5:9]) & 0x7FFFFFFF
         self.frames += 1
@@ -69,7 +69,9 @@ class Said:
             self._continuations, self._block_octets = 0, length * kind
             self.of_streams[stream_id] += 1
             self.blocks[stream_id] += kind
-            if length or flags & 1 or kind:
+            padded = flags & 8 and len(head) > HEAD_SIZE
+            contents = length - 1 - head[HEAD_SIZE] if padded else length
+            if contents > 0 or flags & 1 or kind:
                 self._empty[stream_id] = 0
             else:
                 self._empty[stream_id] += 1
