@@ -55,7 +55,7 @@ class Said:
         return said
 
     def count(self, head: bytes) -> None:
-        """Count one frame more; ``head`` has the first octet of its payload too, if there is one."""
+        """Count one frame more; ``head`` has the first octet of its payload too, if any."""
         length, kind, flags = int.from_bytes(head[:3]), head[3], head[4]
         stream_id = int.from_bytes(head[5:9]) & 0x7FFFFFFF
         self.frames += 1
