@@ -27,8 +27,8 @@ _WORK: Final = _ROOT / ".fuzz"
 """Grown corpora, findings and logs; not kept in the repository."""
 
 _INPUT_TIMEOUT: Final = 60
-"""Seconds by the clock on the wall for one input; more is a finding. A flood takes some seconds where
-it is traced, and many more on a busy machine; the harnesses hold what they feed to CPU time."""
+"""Seconds by the clock on the wall for one input; more is a finding. A flood that is traced takes
+some, and many on a busy machine; the harnesses hold what they feed to CPU time."""
 _MEMORY: Final = 1_024
 """Megabytes of one process; more is a finding."""
 

@@ -176,15 +176,15 @@ class HpackDecoder:
         existing entries and results in an empty table" (§4.4): it is dropped like the others.
         """
         size = self._size
-        if size <= target:
+        if size <= target:  # as a rule
             return
+        entries = self._entries
         dropped = 0
-        for name, value in self._entries:
+        while size > target:
+            name, value = entries[dropped]
             size -= len(name) + len(value) + ENTRY_OVERHEAD
             dropped += 1
-            if size <= target:
-                break
-        del self._entries[:dropped]
+        del entries[:dropped]
         self._size = size
 
 
