@@ -296,43 +296,6 @@ def test_nobody_listens() -> None:
     run(main())
 
 
-def test_a_server_that_stops_reading_holds_up_the_encoder() -> None:
-    finished = threading.Event()
-
-    def script(connection: ssl.SSLSocket) -> None:
-        # Windows without a bound: nothing but TCP holds the client back.
-        settings = bytes.fromhex("000006 04 00 00000000 0004 7fffffff")
-        credit = bytes.fromhex("000004 08 00 00000000 7fff0000")
-        connection.sendall(settings + credit)
-        finished.wait(5.0)
-
-    body = b'{"aps":{"alert":"' + b"x" * 4_000 + b'"}}'
-    many = [Notification(ROUTE, device(n), body) for n in range(5_000)]
-
-    async def main() -> None:
-        with ScriptedServer(script) as server:
-            client = client_of(
-                server, max_queued=5_000, connection=ConnectionConfig(max_streams=5_000)
-            )
-            async with client:
-                batch = asyncio.ensure_future(anext(client.send_many(many)))
-                pump = client._open()
-                async with asyncio.timeout(5.0):
-                    while not any(link._paused for link in pump._links.values()):  # noqa: ASYNC110
-                        await asyncio.sleep(0.001)
-                (link,) = pump._links.values()
-                tls = getattr(link._transport, "_ssl_protocol")  # noqa: B009 - asyncio's own
-                held = tls._get_write_buffer_size() + tls._transport.get_write_buffer_size()
-                # What asyncio takes before it pauses us, and one pull.
-                assert held < 64 * 1024 * 3
-                assert pump.sender.queued > 0
-                finished.set()
-                await client.aclose(timeout=0.0)
-            assert isinstance(await batch, Unknown | Unprocessed)
-
-    run(main())
-
-
 @pytest.mark.parametrize("end", ["FIN", "close_notify"])
 def test_a_server_that_stops_reading_and_closes_is_left_at_once(end: str) -> None:
     stalled, finished = threading.Event(), threading.Event()

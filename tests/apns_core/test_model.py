@@ -6,7 +6,7 @@ what it has answered, and what of that has reached the sender.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -689,32 +689,28 @@ class SenderLife(RuleBasedStateMachine):
             )
         assert usable <= self.config.max_connections
 
-    @invariant()
-    def credit_is_returned(self) -> None:
+    def all_read(self) -> Iterator[tuple[Connection[int], Wire]]:
+        """Yield the connections that live and have read all that their servers have written."""
         for connection_id, wire in self.wires.items():
             connection = self.connection_of(connection_id)
             if (
-                connection is None
-                or wire.unread
-                or wire.broken
-                or connection.state is ConnectionState.CLOSED
-                or connection._http.output_size
+                connection is not None
+                and connection.state is not ConnectionState.CLOSED
+                and not wire.unread
+                and not wire.broken
             ):
-                continue
-            assert wire.peer.credit + connection._http.unreturned_credit == WINDOW
+                yield connection, wire
+
+    @invariant()
+    def credit_is_returned(self) -> None:
+        for connection, wire in self.all_read():
+            if not connection._http.output_size:
+                assert wire.peer.credit + connection._http.unreturned_credit == WINDOW
 
     @invariant()
     def tables_are_equal(self) -> None:
         """What the server's encoder refers to is what our decoder has, once all was read."""
-        for connection_id, wire in self.wires.items():
-            connection = self.connection_of(connection_id)
-            if (
-                connection is None
-                or wire.unread
-                or wire.broken
-                or connection.state is ConnectionState.CLOSED
-            ):
-                continue
+        for connection, wire in self.all_read():
             theirs = wire.peer._encoder.header_table.dynamic_entries
             assert connection._http._decoder.entries == tuple(theirs)
 
