@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,10 +30,10 @@ from apns_core import (
     SenderConfig,
 )
 from apns_core.metrics import Metrics
-from tests.peers.servers import RealServer, running
+from tests.peers.servers import running
 from tests.soak.rounds import Usage, usage
 
-__all__ = ["GROWTH_KIB", "KINDS", "SENDERS", "Stretch", "Watch", "notifications", "send_stretches"]
+__all__ = ["CLIENTS", "GROWTH_KIB", "KINDS", "Stretch", "Watch", "notifications", "send_stretches"]
 
 KINDS: Final = {"accepted": "feed", "rejected": "dead"}
 """What nginx makes of a notification -> how the device token begins."""
@@ -134,51 +134,30 @@ def notifications(kind: str, count: int) -> Iterator[Notification]:
         yield Notification(route, f"{begin}{number:0{_DIGITS}}", _PAYLOAD)
 
 
-def _with_asyncio(server: RealServer, count: int) -> list[Stretch]:
-    async def main() -> list[Stretch]:
-        client = apns_asyncio.Client(
-            Endpoint(server.host, server.port), ssl_context=server.client_context(), config=_CONFIG
-        )
-        stretches: list[Stretch] = []
-        async with client:
-            for kind in KINDS:
-                watch = Watch(kind, count)
-                async for outcome in client.send_many(notifications(kind, count)):
-                    watch.take(outcome)
-                stretches.append(watch.done(client.metrics))
-        return stretches
-
-    return asyncio.run(main())
-
-
-def _with_trio(server: RealServer, count: int) -> list[Stretch]:
-    async def main() -> list[Stretch]:
-        client = apns_trio.Client(
-            Endpoint(server.host, server.port), ssl_context=server.client_context(), config=_CONFIG
-        )
-        stretches: list[Stretch] = []
-        async with client:
-            for kind in KINDS:
-                watch = Watch(kind, count)
-                async with aclosing(client.send_many(notifications(kind, count))) as outcomes:
-                    async for outcome in outcomes:
-                        watch.take(outcome)
-                stretches.append(watch.done(client.metrics))
-        return stretches
-
-    return trio.run(main)
-
-
-SENDERS: Final[dict[str, Callable[[RealServer, int], list[Stretch]]]] = {
-    "asyncio": _with_asyncio,
-    "trio": _with_trio,
-}
+CLIENTS: Final = {"asyncio": apns_asyncio.Client, "trio": apns_trio.Client}
 
 
 def send_stretches(adapter: str, count: int, folder: Path) -> list[Stretch]:
     """Send ``count`` of each of `KINDS` on one connection to an nginx that runs in ``folder``."""
     with running("nginx", folder, keepalive_requests=_FOR_EVER) as server:
-        return SENDERS[adapter](server, count)
+        client = CLIENTS[adapter](
+            Endpoint(server.host, server.port), ssl_context=server.client_context(), config=_CONFIG
+        )
+        if adapter == "trio":
+            return trio.run(_send, client, count)
+        return asyncio.run(_send(client, count))
+
+
+async def _send(client: apns_asyncio.Client | apns_trio.Client, count: int) -> list[Stretch]:
+    stretches: list[Stretch] = []
+    async with client:
+        for kind in KINDS:
+            watch = Watch(kind, count)
+            async with aclosing(client.send_many(notifications(kind, count))) as outcomes:
+                async for outcome in outcomes:
+                    watch.take(outcome)
+            stretches.append(watch.done(client.metrics))
+    return stretches
 
 
 def main() -> int:
@@ -188,7 +167,7 @@ def main() -> int:
     parser.add_argument("adapters", nargs="*", metavar="ADAPTER", help="both, if none is named")
     options = parser.parse_args()
     failed = False
-    for adapter in options.adapters or SENDERS:
+    for adapter in options.adapters or CLIENTS:
         with TemporaryDirectory() as folder:
             stretches = send_stretches(adapter, options.count, Path(folder))
         for stretch in stretches:

@@ -6,9 +6,9 @@ import pytest
 from apns_core import Accepted, Cause, Unknown
 from apns_core.metrics import Metrics
 from tests.soak.one_connection import (
+    CLIENTS,
     GROWTH_KIB,
     KINDS,
-    SENDERS,
     Stretch,
     Watch,
     notifications,
@@ -23,7 +23,7 @@ GOOD = Stretch(
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("adapter", SENDERS)
+@pytest.mark.parametrize("adapter", CLIENTS)
 def test_both_kinds_are_answered_on_one_connection(adapter: str, tmp_path: Path) -> None:
     stretches = send_stretches(adapter, 3_000, tmp_path)
     assert [(s.kind, s.count, s.others, s.connects) for s in stretches] == [
