@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
 
@@ -134,7 +134,12 @@ def notifications(kind: str, count: int) -> Iterator[Notification]:
         yield Notification(route, f"{begin}{number:0{_DIGITS}}", _PAYLOAD)
 
 
-CLIENTS: Final = {"asyncio": apns_asyncio.Client, "trio": apns_trio.Client}
+AnyClient: TypeAlias = apns_asyncio.Client | apns_trio.Client
+
+CLIENTS: Final[dict[str, type[AnyClient]]] = {
+    "asyncio": apns_asyncio.Client,
+    "trio": apns_trio.Client,
+}
 
 
 def send_stretches(adapter: str, count: int, folder: Path) -> list[Stretch]:
@@ -148,7 +153,7 @@ def send_stretches(adapter: str, count: int, folder: Path) -> list[Stretch]:
         return asyncio.run(_send(client, count))
 
 
-async def _send(client: apns_asyncio.Client | apns_trio.Client, count: int) -> list[Stretch]:
+async def _send(client: AnyClient, count: int) -> list[Stretch]:
     stretches: list[Stretch] = []
     async with client:
         for kind in KINDS:
