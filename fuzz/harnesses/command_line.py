@@ -5,18 +5,25 @@ its command turns into one line, or gives something of the type that it promises
 """
 
 import json
+import re
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from io import BytesIO
+from io import BytesIO, StringIO
 from typing import Any, Final
 
 import click
 
+from apns_cli.access import parse_server
 from apns_cli.input_file import MAX_LINE, _Splitter
 from apns_cli.input_lines import FORMATS, MEMBERS, UnfitInput
 from apns_cli.input_notifications import Defaults, NotificationMaker
 from apns_cli.parameters import instant, json_document, json_object, moment, own_keys
+from apns_cli.probe import parse_url
+from apns_cli.provider_token import _inspect
+from apns_cli.results_file import _record, reason_of
 from apns_core.errors import InvalidField
 from apns_core.requests import payload
 from apns_core.requests.notification import Notification
@@ -136,6 +143,52 @@ def _argument(octets: bytes) -> str:
     return octets.replace(b"\x00", b"").decode("utf-8", "surrogateescape")
 
 
+# ── servers, tokens, earlier results ──
+
+
+def _server(octets: bytes) -> None:
+    endpoint = parse_server(_argument(octets))
+    assert _AUTHORITY(endpoint.authority)
+
+
+def _url(octets: bytes) -> None:
+    target = parse_url(_argument(octets))
+    assert target.scheme in {"http", "https"}
+    assert _AUTHORITY(target.endpoint.authority)
+    assert _PATH(target.path)
+
+
+_AUTHORITY: Final = re.compile(rb"[!-~]+").fullmatch
+_PATH: Final = re.compile(r"/[!-~]*").fullmatch
+
+
+def _token(octets: bytes) -> None:
+    """Look into a JWT whose header and claims are these two lines."""
+    parts = [urlsafe_b64encode(part).rstrip(b"=") for part in octets.split(b"\n", 1)]
+    token = b".".join((*parts, _SIGNATURE))
+    said, complaints = StringIO(), StringIO()
+    with redirect_stdout(said), redirect_stderr(complaints):
+        acceptable = _inspect(token, as_json=True)
+    assert acceptable == (not complaints.getvalue())
+    if said.getvalue():
+        document = json.loads(said.getvalue(), parse_constant=_no_json)
+        assert document["acceptable"] == acceptable
+    assert _SIGNATURE.decode() not in said.getvalue() + complaints.getvalue()
+
+
+_SIGNATURE: Final = b"c2lnbmF0dXJlLWFzLWEtY2FuYXJ5"
+
+
+def _result(octets: bytes) -> None:
+    record = _record(octets, 100)
+    if record is not None:
+        line = record["line"]
+        assert isinstance(line, int)
+        assert 0 < line <= 100
+        if record["outcome"] != "invalid":
+            reason_of(record)
+
+
 # ── configurations of the simulator ──
 
 
@@ -164,14 +217,34 @@ _READERS: Final[tuple[Callable[[bytes], None], ...]] = (
     _own_keys,
     _configuration(SimulatorConfig),
     _configuration(Temper),
+    _server,
+    _url,
+    _token,
+    _result,
 )
+
+_FIRST_READERS: Final = 15
+"""So many are chosen by most octets, the others by the highest: what is kept means the same."""
+
+
+def _reader(octet: int) -> Callable[[bytes], None]:
+    if octet < 16 * _FIRST_READERS:
+        return _READERS[octet % _FIRST_READERS]
+    return _READERS[_FIRST_READERS + octet % (len(_READERS) - _FIRST_READERS)]
+
+
+def _octet(reader: int) -> int:
+    """Return an octet that chooses a reader."""
+    if reader < _FIRST_READERS:
+        return reader
+    return next(octet for octet in range(255, 0, -1) if _reader(octet) is _READERS[reader])
 
 
 def check(data: bytes) -> None:
     """Read one text with one reader."""
     if not data:
         return
-    reader, octets = _READERS[data[0] % len(_READERS)], data[1:]
+    reader, octets = _reader(data[0]), data[1:]
     try:
         reader(octets)
     except InvalidField as error:
@@ -185,7 +258,7 @@ def seeds() -> Iterator[bytes]:
     """Yield every text to every reader."""
     for reader in range(len(_READERS)):
         for text in _TEXTS:
-            yield bytes((reader,)) + text.encode("utf-8", "surrogateescape")
+            yield bytes((_octet(reader),)) + text.encode("utf-8", "surrogateescape")
 
 
 _OBJECT: Final = {
@@ -224,4 +297,12 @@ _TEXTS: Final = (
     '"a":"\udcff"}',
     json.dumps({"topics": ["a"], "rejections": {"a": {"status": 400, "reason": "x"}}}),
     json.dumps({"goaway_frames": [{}], "settings": {}, "goaway_after": 1}),
+    "api.push.apple.com:2197",
+    "https://[::1]:8443/",
+    "http://h/3/device/00?x=%2e#f",
+    '{"alg":"ES256","kid":"ABC123DEFG"}\n{"iss":"DEF123GHIJ","iat":1800000000}',
+    '{"alg":"ES256","kid":"ABC123DEFG"}\n{"iss":1e400,"iat":NaN}',
+    json.dumps({"line": 1, "device": "sha256:8a3f6f3e", "outcome": "rejected", "reason": "x"}),
+    json.dumps({"line": 2, "device": "sha256:8a3f6f3e", "outcome": "accepted", "status": 200}),
+    json.dumps({"line": 3, "outcome": "invalid"}),
 )
