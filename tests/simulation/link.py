@@ -62,6 +62,7 @@ class Direction:
         self._finished = False
         self._black_hole = False
         self._drip = 0.0
+        self._forgotten = False
         self.busy_at = clock.now
         """When something was last written or read."""
         self.sent = 0
@@ -119,6 +120,11 @@ class Direction:
         """Let one octet arrive each so many seconds."""
         self._drip = seconds
 
+    def forget(self) -> None:
+        """Lose all that is on its way and all that will be, for good, and let nobody know."""
+        self._forgotten = True
+        self._pieces.clear()
+
     def heal(self) -> None:
         """End what ails it: what was sent meanwhile is sent again, as TCP does."""
         self._black_hole = False
@@ -132,6 +138,8 @@ class Direction:
         self._pieces.clear()
 
     def _schedule(self, piece: bytes | None, size: int) -> None:
+        if self._forgotten:
+            return
         path = self._path
         delay = path.latency
         if path.jitter:
@@ -237,7 +245,7 @@ class Link:
             if says_so:
                 direction.sever(0)
             else:
-                direction.swallow()
+                direction.forget()
         self.host.trace.note(self.name, f"was forgotten{', and is reset' * says_so}")
 
     def _note_streams(self) -> None:
