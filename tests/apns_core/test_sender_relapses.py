@@ -18,7 +18,7 @@ CONFIG = SenderConfig(max_connections=1, max_queued=2_000)
 
 
 class Resetting:
-    """A sender with ten submissions a second, and servers that reset all but the first request."""
+    """A sender with eighty submissions a second; servers reset all but the first request."""
 
     def __init__(self, code: int, first: int) -> None:
         self.code = code
@@ -41,7 +41,7 @@ class Resetting:
     def run(self, seconds: int) -> None:
         for tenth in range(10 * seconds):
             self.now = NOW + tenth / 10
-            for number in range(20 if self.sender.room >= 20 else 0):
+            for number in range(8 if self.sender.room >= 8 else 0):
                 self.sender.submit(Notification(ROUTE, f"{number:064x}", b"{}"), 0, self.now)
             self._drain()
             due = self.sender.poll_timeout()
@@ -101,7 +101,7 @@ def test_s4_once_is_an_accident() -> None:
     world = Resetting(2, first=1)
     world.run(20)
     first, second = world.connects
-    assert second - first <= 1.1
+    assert second - first <= 1.5, "as long as a hundred resets take"
 
 
 def test_s4_one_that_served_for_a_while_starts_afresh() -> None:
