@@ -84,14 +84,14 @@ class Stretch:
 class Watch:
     """Counts the outcomes of one stretch, and looks at the process now and then."""
 
-    def __init__(self, kind: str, count: int) -> None:
+    def __init__(self, kind: str, count: int, samples: int = SAMPLES) -> None:
         self._kind = kind
         self._total = count
         self._next = 0
         """The numbers come back in their order but for some hundreds that are under way."""
         self._pending: set[int] = set()
         self._count = self._others = self._seen = 0
-        self._every = max(1, count // SAMPLES)
+        self._every = max(1, count // samples)
         self._held: list[Usage] = []
         self._started = process_time()
 
@@ -142,22 +142,22 @@ CLIENTS: Final[dict[str, type[AnyClient]]] = {
 }
 
 
-def send_stretches(adapter: str, count: int, folder: Path) -> list[Stretch]:
+def send_stretches(adapter: str, count: int, folder: Path, samples: int = SAMPLES) -> list[Stretch]:
     """Send ``count`` of each of `KINDS` on one connection to an nginx that runs in ``folder``."""
     with running("nginx", folder, keepalive_requests=_FOR_EVER) as server:
         client = CLIENTS[adapter](
             Endpoint(server.host, server.port), ssl_context=server.client_context(), config=_CONFIG
         )
         if adapter == "trio":
-            return trio.run(_send, client, count)
-        return asyncio.run(_send(client, count))
+            return trio.run(_send, client, count, samples)
+        return asyncio.run(_send(client, count, samples))
 
 
-async def _send(client: AnyClient, count: int) -> list[Stretch]:
+async def _send(client: AnyClient, count: int, samples: int) -> list[Stretch]:
     stretches: list[Stretch] = []
     async with client:
         for kind in KINDS:
-            watch = Watch(kind, count)
+            watch = Watch(kind, count, samples)
             async with aclosing(client.send_many(notifications(kind, count))) as outcomes:
                 async for outcome in outcomes:
                     watch.take(outcome)

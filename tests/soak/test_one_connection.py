@@ -25,7 +25,7 @@ GOOD = Stretch(
 @pytest.mark.peers
 @pytest.mark.parametrize("adapter", CLIENTS)
 def test_both_kinds_are_answered_on_one_connection(adapter: str, tmp_path: Path) -> None:
-    stretches = send_stretches(adapter, 3_000, tmp_path)
+    stretches = send_stretches(adapter, 3_000, tmp_path, samples=4)
     assert [(s.kind, s.count, s.others, s.connects) for s in stretches] == [
         (kind, 3_000, 0, 1) for kind in KINDS
     ]
