@@ -169,7 +169,7 @@ class HpackDecoder:
         Optimisation (benchmark: send_many): not with each insertion but before it matters. Entries
         are dropped from one end alone, so the same are left. nginx inserts four fields with each
         response and never refers to one. Each step drops an entry: to insert one and refer to
-        another, in turns, costs no more than the insertions (benchmark: floods).
+        another, in turns, costs no more than the insertions.
 
         "It is not an error to attempt to add an entry that is larger than the maximum size; an
         attempt to add an entry larger than the maximum size causes the table to be emptied of all

@@ -205,7 +205,7 @@ class ProviderTokenSchedule:
         """
         token = self._newest
         if current is not None and first_used_at is not None:
-            if current.number < self._refused:
+            if self.is_refused(current):
                 return None
             if now < _change_at(current, first_used_at):
                 token = current
