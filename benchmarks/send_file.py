@@ -220,7 +220,7 @@ def peak_rss(pid: int) -> float:
 # ── the proof ──
 
 
-class TooLate(Exception):
+class TooLate(Exception):  # noqa: N818 - named for what is wrong with it
     """The command had done all of it when the signal came, which proves nothing."""
 
 
