@@ -4,6 +4,8 @@ from collections import deque
 from typing import Final, Generic, TypeAlias, TypeVar, final
 
 from apns_core.accounting import ConnectionState, StreamAccounting, Transition
+from apns_core.answers import accepted, rejected, unanswered
+from apns_core.clocks import Clocks
 from apns_core.connection_config import DEFAULT_CONFIG, ConnectionConfig
 from apns_core.connection_events import ConnectionClosed, Event, GoAwayReceived, LimitChanged
 from apns_core.errors import ApiMisuse
@@ -13,8 +15,8 @@ from apns_core.http2 import client as http2
 from apns_core.http2.errors import ErrorCode, RemoteProtocolError
 from apns_core.http2.settings import PeerSettings
 from apns_core.http2.stream import COMPLETE, LOST, MALFORMED, NOT_PROCESSED
-from apns_core.outcomes import Accepted, Answered, Cause, Outcome, Rejected, Unknown, Unprocessed
-from apns_core.reasons import WEDGING_REASONS, Reason, parse_error_body
+from apns_core.outcomes import Cause, Outcome, Unprocessed
+from apns_core.reasons import WEDGING_REASONS, Reason
 from apns_core.requests.request import Request
 from apns_core.requests.route import missing_topic
 from apns_core.tickets import ENDED, IN_FLIGHT, QUEUED, Submissions, Ticket
@@ -102,19 +104,8 @@ class Connection(Generic[T]):
         self.goaway: GoAwayReceived | None = None
         """The first that gave a reason, or else the first."""
         self._end_cause = Cause.CONNECTION_LOST
-        self._acknowledge_by = now + config.settings_timeout
-        self._settings_by = self._acknowledge_by
-        if settings_by is not None:
-            self._settings_by = min(settings_by, self._acknowledge_by)
-        self._last_read = now
-        self._progress_at = now
-        self._waited = 0.0
-        """Seconds without a response that streams since abandoned have taken."""
-        self._abandoned_at = now
-        """When the last of them was."""
+        self._clocks = Clocks(config, now=now, settings_by=settings_by)
         self._taking_events = False
-        self._ping_sent_at: float | None = None
-        self._drain_deadline: float | None = None
         self._resets: deque[float] = deque(maxlen=_MAX_RESETS)
         self._server_errors = 0
 
@@ -169,8 +160,8 @@ class Connection(Generic[T]):
         """Take what was read, in pieces of any size."""
         if not data:
             return
-        self._now = self._last_read = now
-        self._ping_sent_at = None
+        self._now = now
+        self._clocks.heard(now)
         self._http.receive_data(data, now)
         self._take_http_events()
 
@@ -204,11 +195,12 @@ class Connection(Generic[T]):
             self._abandon(ticket)
             if ticket.status:
                 # Half an answer, read long ago perhaps: no sign of life.
-                clocks = self._progress_at, self._waited
+                clocks = self._clocks
+                before = clocks.progress_at, clocks.waited
                 self._on_response(ticket)
-                self._progress_at, self._waited = clocks
+                clocks.progress_at, clocks.waited = before
             else:
-                self._conclude(ticket, _unanswered(ticket, Cause.DEADLINE))
+                self._conclude(ticket, unanswered(ticket, Cause.DEADLINE))
             self._close_if_drained()
 
     def retire(self, now: float, cause: Cause = Cause.RETIRED) -> None:
@@ -264,9 +256,17 @@ class Connection(Generic[T]):
     def poll_timeout(self) -> float | None:
         """Return when `handle_timeout` is due, in monotonic seconds; None if never."""
         deadline = self._submissions.next_deadline() if self._owns_submissions else None
-        for clock in self._clocks():
-            if deadline is None or clock < deadline:
-                deadline = clock
+        if self.state is ConnectionState.CLOSED:
+            return deadline
+        instants = self._clocks.instants(
+            awaits_settings=self.state is ConnectionState.AWAITING_SETTINGS,
+            in_flight=self.in_flight,
+            acknowledged=self._http.settings_acknowledged,
+            stalled=self.stalled,
+        )
+        for instant in instants:
+            if deadline is None or instant < deadline:
+                deadline = instant
         return deadline
 
     # ── getters ──
@@ -304,7 +304,7 @@ class Connection(Generic[T]):
     @property
     def active_at(self) -> float:
         """When a request was last begun or answered here; monotonic seconds."""
-        return self._progress_at
+        return self._clocks.progress_at
 
     @property
     def settings_received(self) -> bool:
@@ -322,7 +322,7 @@ class Connection(Generic[T]):
         if self._token_authentication and self.provider_token is None:
             return
         http = self._http
-        if not http.settings_acknowledged and self._now >= self._acknowledge_by:
+        if self._is_unacknowledged(self._now):
             # It may have been idle for so long. Nothing is lost yet, and nothing shall be.
             self._end(Cause.NO_SETTINGS, ErrorCode.SETTINGS_TIMEOUT)
             return
@@ -347,7 +347,7 @@ class Connection(Generic[T]):
             ticket.connection = self
             ticket.attempts += 1
             if not self.in_flight:
-                self._begin_waiting()
+                self._clocks.begun(self._now)
             self.in_flight += 1
             http.send_request(ticket, blocks.encode(request), request.payload)
             if ticket.unsent:
@@ -357,13 +357,6 @@ class Connection(Generic[T]):
             self.token_first_used_at = self._now
         if http.next_stream_id >= _RETIRE_AT_STREAM_ID:
             self._drain(Cause.RETIRED)
-
-    def _begin_waiting(self) -> None:
-        """Set the clock of the oldest unanswered stream, now that there is one."""
-        # What was given up says little of a server after longer than it may take to answer.
-        if self._now - self._abandoned_at > self._config.stall_after:
-            self._waited = 0.0
-        self._progress_at = self._now - self._waited
 
     def _field_list_is_limited(self) -> bool:
         """Whether the server takes lists of fields (RFC 9113 §10.5.1) no longer than some are."""
@@ -412,26 +405,27 @@ class Connection(Generic[T]):
         if end == NOT_PROCESSED:
             self._conclude(ticket, Unprocessed(ticket.notification, ticket.tag, Cause.GOAWAY))
         elif end == MALFORMED:
-            self._conclude(ticket, _unanswered(ticket, Cause.MALFORMED))
+            self._conclude(ticket, unanswered(ticket, Cause.MALFORMED))
         elif end == LOST:
             cause = self._end_cause if ticket.error is None else Cause.PROTOCOL_ERROR
-            self._conclude(ticket, _unanswered(ticket, cause))
+            self._conclude(ticket, unanswered(ticket, cause))
         else:
             self._on_reset(ticket)
 
     def _on_response(self, ticket: Ticket[T]) -> None:
-        self._progress_at = self._now
-        self._waited = 0.0
+        clocks = self._clocks
+        clocks.progress_at = self._now
+        clocks.waited = 0.0
         self.responses += 1
         if ticket.status == _OK or ticket.status in ticket.notification.successes:
             self._server_errors = 0
             if self._accounting.state is _AUTH_PENDING:
                 self._apply(Transition.ACCEPTED)
-            self._conclude(ticket, _accepted(ticket))
+            self._conclude(ticket, accepted(ticket))
             return
-        rejected = _rejected(ticket)
-        self._conclude(ticket, rejected)
-        reason = rejected.reason
+        rejection = rejected(ticket)
+        self._conclude(ticket, rejection)
+        reason = rejection.reason
         if reason is Reason.INTERNAL_SERVER_ERROR:
             self._server_errors += 1
         else:
@@ -450,7 +444,7 @@ class Connection(Generic[T]):
             # the stream is being closed prior to any processing having occurred" (RFC 9113 §8.7).
             outcome: Outcome[T] = Unprocessed(ticket.notification, ticket.tag, Cause.REFUSED_STREAM)
         else:
-            outcome = _unanswered(ticket, Cause.RESET)
+            outcome = unanswered(ticket, Cause.RESET)
         self._conclude(ticket, outcome)
         if refused and self.in_flight >= self.limit:
             # Caught by a limit that fell: APNs does this after a rejection, to hundreds at once.
@@ -493,12 +487,7 @@ class Connection(Generic[T]):
     def _abandon(self, ticket: Ticket[T]) -> None:
         """Give up on a stream, and not on learning whether the server still lives."""
         self._http.cancel(ticket)
-        # The reset goes with a PING. A caller that gives up sooner than our clocks, time and again,
-        # would otherwise keep a dead or mute connection for good.
-        if self._ping_sent_at is None:
-            self._ping_sent_at = self._now
-        self._waited = self._now - self._progress_at
-        self._abandoned_at = self._now
+        self._clocks.abandoned(self._now)
 
     def _conclude(self, ticket: Ticket[T], outcome: Outcome[T]) -> None:
         # Optimisation (benchmark: receive): `Submissions.end` for one that is in flight.
@@ -514,7 +503,7 @@ class Connection(Generic[T]):
 
     def _drain(self, cause: Cause) -> None:
         if self.state is not ConnectionState.DRAINING:
-            self._drain_deadline = self._now + self._config.drain_timeout
+            self._clocks.draining(self._now)
             self._end_cause = cause
         self._apply(Transition.RETIRED)
         self._end_queued(cause)
@@ -556,127 +545,29 @@ class Connection(Generic[T]):
 
     # ── clocks ──
 
-    def _clocks(self) -> list[float]:
-        """Return the instants at which `_check_clocks` has something to do."""
-        config = self._config
-        state = self._accounting.state
-        clocks: list[float] = []
-        if state is ConnectionState.CLOSED:
-            return clocks
-        if state is ConnectionState.AWAITING_SETTINGS:
-            clocks.append(self._settings_by)
-        if self._drain_deadline is not None:
-            clocks.append(self._drain_deadline)
-        if self._ping_sent_at is not None:
-            clocks.append(self._ping_sent_at + config.ping_timeout)
-        elif self.in_flight:
-            clocks.append(max(self._last_read, self._progress_at) + config.ping_after)
-        elif config.idle_ping_after is not None:
-            clocks.append(self._last_read + config.idle_ping_after)
-        if self.in_flight:
-            if not self.stalled:
-                clocks.append(self._progress_at + config.stall_after)
-            if not self._http.settings_acknowledged:
-                clocks.append(self._acknowledge_by)
-        return clocks
-
     def _check_clocks(self, now: float) -> None:
-        config = self._config
-        state = self._accounting.state
-        unacknowledged = now >= self._acknowledge_by and not self._http.settings_acknowledged
-        if state is ConnectionState.AWAITING_SETTINGS and now >= self._settings_by:
+        clocks = self._clocks
+        if self.state is ConnectionState.AWAITING_SETTINGS and clocks.unsettled(now):
             self._end(Cause.NO_SETTINGS, ErrorCode.SETTINGS_TIMEOUT)
-        elif self._drain_deadline is not None and now >= self._drain_deadline:
+        elif clocks.drained(now):
             self._end(self._end_cause)
-        elif self._ping_sent_at is not None and now >= self._ping_sent_at + config.ping_timeout:
+        elif clocks.dead(now):
             self._end(Cause.UNRESPONSIVE)
-        elif self.in_flight and unacknowledged:
+        elif self.in_flight and self._is_unacknowledged(now):
             self._end(Cause.NO_SETTINGS, ErrorCode.SETTINGS_TIMEOUT)
         else:
-            self._ask_for_life(now)
-
-    def _ask_for_life(self, now: float) -> None:
-        config = self._config
-        if self.in_flight:
-            quiet_since = max(self._last_read, self._progress_at)
-            silent = now >= quiet_since + config.ping_after
-            if now >= self._progress_at + config.stall_after:
+            silent = clocks.silent(now, in_flight=self.in_flight)
+            if self.in_flight and clocks.stalled(now):
                 self.stalled = True
                 self._give_up(Cause.UNRESPONSIVE)
-        else:
-            idle = config.idle_ping_after
-            silent = idle is not None and now >= self._last_read + idle
-        if silent and self._ping_sent_at is None:
-            self._ping_sent_at = now
-            self._http.ping()
+            if silent:
+                clocks.asked(now)
+                self._http.ping()
 
-
-def _unanswered(ticket: Ticket[T], cause: Cause) -> Unprocessed[T] | Unknown[T]:
-    """Return the honest outcome of a stream that was left without a final status."""
-    if ticket.end_stream_sent:
-        return Unknown(ticket.notification, ticket.tag, cause)
-    return Unprocessed(ticket.notification, ticket.tag, cause)
-
-
-def _accepted(ticket: Ticket[T]) -> Accepted[T]:
-    apns_id = unique_id = None
-    says_more = False
-    for name, value in ticket.fields:
-        if name in _SAID:
-            if name == b"apns-id":
-                apns_id = _text(value)
-            elif name == b"apns-unique-id":
-                unique_id = _text(value)
-            else:
-                says_more = True
-    accepted = Accepted(ticket.notification, ticket.tag, apns_id, unique_id)
-    if apns_id is None and (says_more or ticket.body or ticket.status != _OK):
-        # No device push: APNs gives their answers another name, and more to say.
-        fields = dict(ticket.fields)
-        request_id, channel_id = fields.get(b"apns-request-id"), fields.get(b"apns-channel-id")
-        accepted.answer = Answered(
-            ticket.status,
-            None if request_id is None else _text(request_id),
-            None if channel_id is None else _text(channel_id),
-            ticket.body,
-        )
-    return accepted
-
-
-def _text(value: bytes) -> str:
-    return value.decode("ascii", "backslashreplace")
-
-
-def _rejected(ticket: Ticket[T]) -> Rejected[T]:
-    apns_id = unique_id = request_id = retry_after = None
-    for name, value in ticket.fields:
-        if name == b"apns-id":
-            apns_id = _text(value)
-        elif name == b"apns-unique-id":
-            unique_id = _text(value)
-        elif name == b"apns-request-id":
-            request_id = _text(value)
-        elif name == b"retry-after" and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
-            # The other form, a date, needs a wall clock and is not worth one: Apple documents none.
-            retry_after = float(value)
-    body = parse_error_body(ticket.body)
-    return Rejected(
-        ticket.notification,
-        ticket.tag,
-        ticket.status,
-        body.reason,
-        body.reason_text,
-        body.timestamp,
-        apns_id,
-        retry_after,
-        request_id,
-        unique_id,
-    )
+    def _is_unacknowledged(self, now: float) -> bool:
+        return not self._http.settings_acknowledged and self._clocks.unacknowledged(now)
 
 
 _OK: Final = 200
-# Optimisation (benchmark: send_many): what other servers add is passed over by one look-up.
-_SAID: Final = frozenset((b"apns-id", b"apns-unique-id", b"apns-request-id", b"apns-channel-id"))
 _AUTH_PENDING: Final = ConnectionState.AUTH_PENDING
-_MAX_RETRY_DIGITS: Final = 6
 _ENDING: Final = (ConnectionState.DRAINING, ConnectionState.CLOSED)

@@ -10,6 +10,7 @@ from typing import NamedTuple, NoReturn
 import pytest
 
 from apns_core import __compiled__, proxy
+from apns_core.clocks import Clocks
 from apns_core.connection import Connection
 from apns_core.errors import ConnectFailed, InvalidField
 from apns_core.field_blocks import FieldBlocks
@@ -97,24 +98,24 @@ def _few(*_: object) -> int:
     return 114
 
 
-_CLOCKS = Connection[int]._clocks
+_INSTANTS = Clocks.instants
 
 
-def _no_clocks(_: Connection[int]) -> list[float]:
+def _no_clocks(_: Clocks, **__: bool) -> list[float]:
     return []
 
 
-def _no_end_of_draining(connection: Connection[int]) -> list[float]:
-    return [clock for clock in _CLOCKS(connection) if clock != connection._drain_deadline]
+def _no_end_of_draining(clocks: Clocks, **state: bool) -> list[float]:
+    return [instant for instant in _INSTANTS(clocks, **state) if instant != clocks.drain_by]
 
 
-def _no_end_of_waiting(connection: Connection[int]) -> list[float]:
-    return [clock for clock in _CLOCKS(connection) if clock != connection._settings_by]
+def _no_end_of_waiting(clocks: Clocks, **state: bool) -> list[float]:
+    return [instant for instant in _INSTANTS(clocks, **state) if instant != clocks.settings_by]
 
 
-def _no_pings(connection: Connection[int]) -> list[float]:
-    progress_at = connection._progress_at + connection._config.stall_after
-    return [clock for clock in _CLOCKS(connection) if clock == progress_at]
+def _no_pings(clocks: Clocks, **state: bool) -> list[float]:
+    stalled_at = clocks.progress_at + clocks._config.stall_after
+    return [instant for instant in _INSTANTS(clocks, **state) if instant == stalled_at]
 
 
 _ADVANCE, _READ = Tunnel._advance, proxy._read
@@ -262,14 +263,14 @@ MISTAKES = (
     Mistake(
         "hpack_encoding", "apns_core.http2.hpack_encoder HpackEncoder.set_peer_limit", _no_update
     ),
-    Mistake("connection_life", "apns_core.connection _unanswered", _always_unprocessed),
+    Mistake("connection_life", "apns_core.connection unanswered", _always_unprocessed),
     *[
-        Mistake(life, f"apns_core.connection {name}", by)
+        Mistake(life, f"apns_core.{name}", by)
         for life in ("connection_life", "sender_life")
         for name, by in (
-            ("Connection._conclude", _never_rejected),
-            ("_accepted", _always_gone),
-            ("_text", _same_id),
+            ("connection Connection._conclude", _never_rejected),
+            ("connection accepted", _always_gone),
+            ("answers _text", _same_id),
         )
     ],
     *[
@@ -278,10 +279,10 @@ MISTAKES = (
         for name, by in (
             ("field_blocks FieldBlocks.encode", _split_request),
             ("http2.outbox Outbox.send", _send_zeros),
-            ("connection Connection._clocks", _no_clocks),
-            ("connection Connection._clocks", _no_end_of_draining),
-            ("connection Connection._clocks", _no_end_of_waiting),
-            ("connection Connection._clocks", _no_pings),
+            ("clocks Clocks.instants", _no_clocks),
+            ("clocks Clocks.instants", _no_end_of_draining),
+            ("clocks Clocks.instants", _no_end_of_waiting),
+            ("clocks Clocks.instants", _no_pings),
             ("connection Connection.set_provider_token", _first_token),
         )
     ],

@@ -195,7 +195,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "outcomes: a timeout is called unprocessed",
-        "apns_core/connection.py",
+        "apns_core/answers.py",
         "if ticket.end_stream_sent:",
         "if ticket.end_stream_sent and cause is not Cause.DEADLINE:",
         (f"{_CORE}/test_connection_ending.py", f"{_CORE}/test_connection_clocks.py"),
@@ -258,15 +258,15 @@ MUTANTS: Final = (
     ),
     Mutant(
         "clocks: what was given up long ago counts",
-        "apns_core/connection.py",
-        "if self._now - self._abandoned_at > self._config.stall_after:",
+        "apns_core/clocks.py",
+        "if now - self._abandoned_at > self._config.stall_after:",
         "if False:",
         (f"{_CORE}/test_connection_clocks.py",),
     ),
     Mutant(
         "settings: requests go although they are overdue",
         "apns_core/connection.py",
-        "if not http.settings_acknowledged and self._now >= self._acknowledge_by:",
+        "if self._is_unacknowledged(self._now):",
         "if False:",
         (f"{_CORE}/test_connection_opening.py",),
     ),

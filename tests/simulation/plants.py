@@ -87,9 +87,9 @@ def _raise(_accounting: object, _limit: int | None) -> None:
 
 PLANTS: Final[Mapping[str, _Plant]] = MappingProxyType(
     {
-        "unknown is reported as accepted": (connection, "_unanswered", _believe),
-        "unknown is reported as unprocessed": (connection, "_unanswered", _clear),
-        "unprocessed is reported as unknown": (connection, "_unanswered", _doubt),
+        "unknown is reported as accepted": (connection, "unanswered", _believe),
+        "unknown is reported as unprocessed": (connection, "unanswered", _clear),
+        "unprocessed is reported as unknown": (connection, "unanswered", _doubt),
         "unknown is sent again": (RetryPolicy, "_after_unknown", _retry_at_once),
         "last-stream-id is taken for 0": (client, "_above", _disown_all),
         "last-stream-id is ignored": (client, "_above", _disown_none),
