@@ -1,6 +1,6 @@
 """What a connection waits for, since when, and for how long: SETTINGS, answers, PINGs, draining."""
 
-from typing import final
+from typing import Final, final
 
 from apns_core.connection_config import ConnectionConfig
 
@@ -32,6 +32,7 @@ class Clocks:
         self.waited = 0.0
         """Seconds without a response that streams since abandoned have taken."""
         self._abandoned_at = now
+        self._abandoned_in_a_row = 0
         self._last_read = now
         self._asked_at: float | None = None
 
@@ -49,10 +50,13 @@ class Clocks:
 
     def begun(self, now: float) -> None:
         """Note that a request was sent where none was in flight."""
-        # What was given up says little of a server after longer than it may take to answer.
-        if now - self._abandoned_at > self._config.stall_after:
-            self.waited = 0.0
-        self.progress_at = now - self.waited
+        # One that was given up says little of a server after longer than it may take to answer;
+        # several, one after the other, say that it answers none.
+        is_long_ago = now - self._abandoned_at > self._config.stall_after
+        if is_long_ago and self._abandoned_in_a_row < _MANY:
+            self.progress_at = now
+        else:
+            self.progress_at = now - self.waited
 
     def abandoned(self, now: float) -> None:
         """Note that a stream was given up, with a reset that takes a PING along.
@@ -61,6 +65,8 @@ class Clocks:
         or mute connection for good.
         """
         self.asked(now)
+        # An answer sets what was waited to 0.
+        self._abandoned_in_a_row = self._abandoned_in_a_row + 1 if self.waited else 1
         self.waited = now - self.progress_at
         self._abandoned_at = now
 
@@ -124,3 +130,7 @@ class Clocks:
             return max(self._last_read, self.progress_at) + self._config.ping_after
         idle = self._config.idle_ping_after
         return None if idle is None else self._last_read + idle
+
+
+_MANY: Final = 3
+"""Streams given up in a row: then it is not chance that none of them was answered."""

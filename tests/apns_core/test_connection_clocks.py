@@ -399,6 +399,38 @@ def test_a_send_given_up_long_ago_is_not_held_against_the_next() -> None:
     assert not scene.connection.stalled
 
 
+@pytest.mark.parametrize(("patience", "tries"), [(10.0, 4), (14.0, 4), (5.0, 5), (0.5, 32)])
+def test_a_mute_server_is_noticed_by_sends_far_apart_though_each_is_given_up(
+    patience: float, tries: int
+) -> None:
+    scene = Scene()
+    scene.open()
+    for _ in range(tries):
+        assert not scene.connection.stalled
+        scene.submit()
+        scene.advance(patience)
+        if not scene.connection.stalled:
+            scene.cancel(len(scene.tickets) - 1)
+        scene.answer_pings()
+        scene.advance(30.0)
+    assert scene.connection.stalled
+
+
+def test_sends_given_up_in_a_row_are_forgotten_with_an_answer() -> None:
+    scene = Scene()
+    scene.open()
+    for _ in range(10):
+        for _ in range(2):
+            scene.submit()
+            scene.advance(14.0)
+            scene.cancel(len(scene.tickets) - 1)
+            scene.answer_pings()
+            scene.advance(30.0)
+        (stream_id,) = scene.submit()
+        scene.feed(scene.peer.accept(stream_id))
+    assert not scene.connection.stalled
+
+
 # ── the timer ──
 
 
