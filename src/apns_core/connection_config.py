@@ -54,8 +54,9 @@ class ConnectionConfig:
             check_seconds(name, getattr(self, name))
         if self.idle_ping_after is not None:
             check_seconds("idle_ping_after", self.idle_ping_after)
-            if self.idle_ping_after == 0:
-                raise InvalidField("idle_ping_after", "0 would send PINGs without end")
+        for name in ("ping_after", "idle_ping_after"):
+            if getattr(self, name) == 0:
+                raise InvalidField(name, "0 would send PINGs without end")
         size = self.header_table_size
         if not is_whole_number(size) or not 0 <= size <= _MAX_TABLE_SIZE:
             raise InvalidField("header_table_size", "not a whole number from 0 to 4294967295")
