@@ -162,7 +162,8 @@ class Client:
         Neither is raised anywhere: it is tried again, and notifications keep until their deadline.
         Where all of them end as ``Unprocessed(DEADLINE)``, the reason is here: an OSError (among
         them `ssl.SSLCertVerificationError`), a ConnectFailed, or the `RemoteProtocolError` of a
-        server that broke a rule of HTTP/2, with the heads of its last frames.
+        server that broke a rule of HTTP/2, with the heads of its last frames. A server that resets
+        all, or answers nothing but errors, is a ConnectionError, which is an OSError too.
         """
         return None if self._pump is None else self._pump.last_error
 

@@ -35,6 +35,10 @@ _MAX_RESETS: Final = 100
 _RESET_PERIOD: Final = 30.0
 """A server that resets a hundred requests unanswered within 30 s is not getting better: drain."""
 
+_MAX_RESETS_IN_A_ROW: Final = 7
+"""Nor is one that answers none in between for as long as makes a stall: more than one notification
+is tried, and whatever befell the server has passed."""
+
 _MAX_SERVER_ERRORS: Final = 3
 """InternalServerError in a row: APNs connections have been seen to answer nothing else for good."""
 
@@ -93,6 +97,9 @@ class Connection(Generic[T]):
         self.token_first_used_at: float | None = None
         """When a request first carried `provider_token` here; monotonic seconds. It means nothing
         where certificates are used."""
+        self._former_token: ProviderToken | None = None
+        self._token_since = 0
+        """The first stream id that `provider_token` is, or will be, used with."""
         self.responses = 0
         """How many requests have been answered with a status."""
         self.blocked = False
@@ -107,6 +114,11 @@ class Connection(Generic[T]):
         self._clocks = Clocks(config, now=now, settings_by=settings_by)
         self._taking_events = False
         self._resets: deque[float] = deque(maxlen=_MAX_RESETS)
+        self._resets_in_a_row = 0
+        self._first_reset_at = now
+        """When the first in that row was."""
+        self._answers_before_resets = 0
+        """`responses` at that time."""
         self._server_errors = 0
 
     # ── inputs ──
@@ -147,14 +159,23 @@ class Connection(Generic[T]):
         if not self._token_authentication:
             raise ApiMisuse("this connection authenticates by certificate")
         if token is not self.provider_token:
+            self._former_token = self.provider_token
+            self._token_since = self._http.next_stream_id
             self.provider_token = token
             self.token_first_used_at = None
             self._blocks.set_authorization(token.authorization)
 
     def withhold_provider_token(self) -> None:
         """Send no request until another token is set: the one in use is too old."""
+        self._former_token = self.provider_token
+        self._token_since = self._http.next_stream_id
         self.provider_token = None
         self.token_first_used_at = None
+
+    def token_of(self, ticket: Ticket[T]) -> ProviderToken | None:
+        """Return the provider token that a request which was answered just now has carried."""
+        # No request outlives two changes: each token is used for 20 minutes (Apple).
+        return self.provider_token if ticket.stream_id >= self._token_since else self._former_token
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Take what was read, in pieces of any size."""
@@ -450,9 +471,18 @@ class Connection(Generic[T]):
             # Caught by a limit that fell: APNs does this after a rejection, to hundreds at once.
             return
         resets = self._resets
-        if len(resets) == _MAX_RESETS and self._now - resets[0] < _RESET_PERIOD:
-            self._give_up(Cause.RESET)
+        often = len(resets) == _MAX_RESETS and self._now - resets[0] < _RESET_PERIOD
         resets.append(self._now)
+        if self._answers_before_resets != self.responses or not self._resets_in_a_row:
+            self._answers_before_resets = self.responses
+            self._resets_in_a_row = 0
+            self._first_reset_at = self._now
+        self._resets_in_a_row += 1
+        if often or (
+            self._resets_in_a_row >= _MAX_RESETS_IN_A_ROW
+            and self._now - self._first_reset_at >= self._config.stall_after
+        ):
+            self._give_up(Cause.RESET)
 
     def _on_settings(self, max_concurrent_streams: int | None) -> None:
         limit = self._accounting.limit

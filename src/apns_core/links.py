@@ -5,12 +5,13 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
 from apns_core.accounting import ConnectionState
-from apns_core.backoff import BASE, Backoff
+from apns_core.backoff import Backoff
 from apns_core.commands import Connect, ConnectionId
 from apns_core.connection import Connection
 from apns_core.endpoints import Endpoint
 from apns_core.errors import ApiMisuse
 from apns_core.outcomes import Cause
+from apns_core.relapses import Relapses
 from apns_core.sender_config import SenderConfig
 from apns_core.tickets import Ticket
 
@@ -33,6 +34,7 @@ class Link(Generic[T]):
         "connection_id",
         "deadline",
         "disconnecting",
+        "judged",
         "proved",
         "relapsed",
         "stands_since",
@@ -58,6 +60,8 @@ class Link(Generic[T]):
         """Since when notifications wait for its window alone."""
         self.proved = False
         """Whether the server has judged a notification here: only that resets the backoff."""
+        self.judged = 0
+        """How many it has."""
         self.relapsed = False
         """Whether it was given up for what came after it was of use, and that was counted."""
         self.stands_since = 0.0
@@ -94,9 +98,13 @@ class Link(Generic[T]):
             if since is None:
                 self.window_blocked_since = now
         elif since is not None:
-            self.window_blocked_since = None
-            return now - since
+            return self.end_of_window_block(now)
         return 0.0
+
+    def end_of_window_block(self, now: float) -> float:
+        """Return for how many seconds notifications have waited for its window, up to now."""
+        since, self.window_blocked_since = self.window_blocked_since, None
+        return 0.0 if since is None else now - since
 
 
 @final
@@ -114,11 +122,9 @@ class Links(Generic[T]):
         "_extras",
         "_floor",
         "_next_id",
-        "_relapse_over_at",
-        "_relapsed",
-        "_relapses",
         "_retry_at",
         "by_id",
+        "relapses",
     )
 
     def __init__(
@@ -128,13 +134,12 @@ class Links(Generic[T]):
         self._config = config
         self._backoff = Backoff(rng)
         self._extras = Backoff(rng)
-        self._relapses = Backoff(rng)
-        self._relapsed = False
-        self._relapse_over_at = now
+        self.relapses: Final = Relapses(rng)
         self.by_id: dict[ConnectionId, Link[T]] = {}
         """All of them; to be read only."""
         self._next_id = 1
-        # The next connect comes at the later of both; one beside others at the latest of three.
+        # The next connect comes at the later of both, and of what relapses ask for; one beside
+        # others at the latest of all.
         self._floor = now
         self._retry_at = now
         self._extra_at = now
@@ -199,22 +204,11 @@ class Links(Generic[T]):
     def relapse(self, link: Link[T], now: float) -> None:
         """Count, once, a connection that was given up because the server had ceased to be of use.
 
-        Once is an accident, and another connection is made at once. But a server that answers the
-        first request of each, and then resets all or answers none, would be connected to at the
-        floor for good. One that served for a while starts afresh.
+        That one of its siblings is of use at first, as it was itself, forgives nothing.
         """
-        link.relapsed = True
-        if now < self._relapse_over_at:
-            return  # Another connection has told of the same.
-        if now - link.stands_since >= _SERVED_WELL:
-            self._relapses.succeeded()
-            self._relapsed = False
-        if self._relapsed:
-            self._relapse_over_at = self._relapses.failed(now)
-            self._postpone(self._relapse_over_at)
-        else:
-            self._relapse_over_at = now + BASE
-        self._relapsed = True
+        if not link.relapsed:
+            link.relapsed = True
+            self.relapses.count(now, stood=now - link.stands_since, judged=link.judged)
 
     # ── planning ──
 
@@ -233,11 +227,12 @@ class Links(Generic[T]):
                     return None
                 usable += 1
                 since = max(since, link.blocked_since)
+        at = max(self._floor, self._retry_at, self.relapses.until)
         if not usable:
-            return max(self._floor, self._retry_at)
-        if usable >= self._config.max_connections:
-            return None
-        return max(self._floor, self._retry_at, self._extra_at, since + self._config.scale_after)
+            return at
+        if usable >= self._config.max_connections or self.relapses.any:
+            return None  # Those that were of use at first, and are of none, need no company.
+        return max(at, self._extra_at, since + self._config.scale_after)
 
     def departure(self) -> tuple[float, Link[T], Connection[T], Cause] | None:
         """Return when to let which connection go, in monotonic seconds, and why; None if none.
@@ -272,17 +267,12 @@ class Links(Generic[T]):
             # A box in between may allow no more than one; its successor must not wait for that.
             self._extra_at = max(self._extra_at, self._extras.failed(now))
         else:
-            self._postpone(self._backoff.failed(now))
+            self._retry_at = max(self._retry_at, self._backoff.failed(now))
 
     def _is_extra(self, link: Link[T]) -> bool:
         return any(other.usable and other is not link for other in self.by_id.values())
 
-    def _postpone(self, at: float) -> None:
-        self._retry_at = max(self._retry_at, at)
 
-
-_SERVED_WELL: Final = 60.0
-"""Seconds that a connection stood: longer than it takes to notice that nothing is answered."""
 _WHEN: Final = itemgetter(0)
 # Optimisation (benchmark: round trip): tuples, which look for the very object; to look a member of
 # an enum up in a set calls its `__hash__`, which is Python. The most common first.

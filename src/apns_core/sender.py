@@ -13,6 +13,7 @@ from apns_core.metrics import Metrics, label
 from apns_core.observer import Observer
 from apns_core.outcomes import Accepted, Cause, Outcome, Rejected, Unknown, Unprocessed
 from apns_core.reasons import FATAL_GOAWAY_REASONS, Disposition, Reason
+from apns_core.relapses import SERVED_WELL
 from apns_core.requests.request import Request
 from apns_core.requests.route import missing_topic
 from apns_core.retries import RetryPolicy
@@ -337,41 +338,52 @@ class Sender(Generic[T]):
         """Take a connection's events: outcomes are reported, or followed by another attempt."""
         self._now = now
         again: list[Ticket[T]] = []
+        accepted = 0
         for event in connection.raw_events():
             if type(event) is Ticket:
                 outcome = event.outcome  # pyright: ignore[reportUnknownMemberType]
                 if type(outcome) is Accepted:
                     if not link.proved:
                         self._links.prove(link)
+                    accepted += 1
                     self._retries.accepted()
                     self._report(event, outcome)
                 elif outcome is not None:  # else it was cancelled meanwhile
                     if type(outcome) is Rejected:
-                        self._on_rejected(link, connection, outcome, now)
+                        self._on_rejected(link, connection, event, outcome, now)
                     if self._try_again(event, outcome, now):
                         again.append(event)
             elif type(event) is GoAwayReceived:
                 self._on_goaway(link, event, now)
             elif type(event) is ConnectionClosed:
                 self._on_closed(link, connection, event, now)
-        if connection.gave_up and not link.relapsed:
+        if accepted:
+            link.judged += accepted
+            if self._links.relapses.any and link.judged >= SERVED_WELL:
+                self._links.relapses.forgive()
+        if connection.gave_up:
             self._links.relapse(link, now)
         # Each goes before all others: the oldest last.
         for ticket in reversed(again):
             self._submissions.release(ticket, now)
 
     def _on_rejected(
-        self, link: Link[T], connection: Connection[T], rejected: Rejected[T], now: float
+        self,
+        link: Link[T],
+        connection: Connection[T],
+        ticket: Ticket[T],
+        rejected: Rejected[T],
+        now: float,
     ) -> None:
         disposition = rejected.disposition
-        if disposition in _VERDICTS and not link.proved:
-            self._links.prove(link)
-        if (
-            disposition is Disposition.RETRY_WITH_NEW_TOKEN
-            and self._schedule is not None
-            and connection.provider_token is not None
-        ):
-            self._schedule.expire(connection.provider_token, now)
+        if disposition in _VERDICTS:
+            link.judged += 1
+            if not link.proved:
+                self._links.prove(link)
+        if disposition is Disposition.RETRY_WITH_NEW_TOKEN and self._schedule is not None:
+            token = connection.token_of(ticket)
+            if token is not None:
+                self._schedule.expire(token, now)
 
     def _try_again(self, ticket: Ticket[T], outcome: Outcome[T], now: float) -> bool:
         """Decide on another attempt; return whether it is to begin now. Else report the last."""
@@ -445,6 +457,7 @@ class Sender(Generic[T]):
         if event.cause is not Cause.CLOSED:
             self._links.blame(link, now)
             self.metrics.connects_failed += not connection.settings_received
+        self.metrics.window_blocked_seconds += link.end_of_window_block(now)
         self._disconnect(link, event.cause, _error_of(connection, event))
 
     # ── when to connect, sign, close ──
@@ -472,6 +485,8 @@ class Sender(Generic[T]):
         if departure is not None and departure[0] <= now:
             _, link, connection, cause = departure
             self._let_go(link, connection, cause, now)
+            if cause is Cause.UNRESPONSIVE:
+                self._links.relapse(link, now)
 
     def _release_due(self) -> float | None:
         """Return when the next ticket is to be tried again; forget those that have ended."""
@@ -540,11 +555,15 @@ class Sender(Generic[T]):
 
 def _error_of(connection: Connection[T], event: ConnectionClosed) -> Exception | None:
     """Return what to tell people of an end that is the server's doing; None if it is not."""
-    if event.error is None and event.cause not in _SILENCES:
-        return None
-    if not connection.settings_received:
+    if not connection.settings_received and (event.error or event.cause in _SILENCES):
         return ConnectFailed(str(event.error or event.cause.value))
-    return event.error or TimeoutError(event.cause.value)
+    if event.error is not None:
+        return event.error
+    if event.cause in _SILENCES:
+        return TimeoutError(event.cause.value)
+    if connection.gave_up:
+        return ConnectionError("the server answered nothing but resets or errors for a while")
+    return None
 
 
 _SILENCES: Final = (Cause.NO_SETTINGS, Cause.UNRESPONSIVE)

@@ -258,6 +258,8 @@ def test_s4_a_hundred_resets_in_half_a_minute(period: float, drains: bool) -> No
         scene.feed(scene.peer.reset(stream_id, 2))
         if number == 0:
             scene.advance(period)
+            (stream_id,) = scene.submit()
+            scene.feed(scene.peer.accept(stream_id))
     assert scene.state() is ConnectionState.OPEN
     (stream_id,) = scene.submit()
     scene.feed(scene.peer.reset(stream_id, 2))
@@ -265,6 +267,39 @@ def test_s4_a_hundred_resets_in_half_a_minute(period: float, drains: bool) -> No
         assert normals(scene.events)[-2:] == [("limit", 0), ("closed", Cause.RESET, None)]
     else:
         assert scene.state() is ConnectionState.OPEN
+
+
+@pytest.mark.parametrize("code", [2, REFUSED_STREAM])
+@pytest.mark.parametrize(
+    ("resets", "apart", "answered_at", "drains"),
+    [
+        (7, 2.5, None, True),
+        (7, 2.4, None, False),  # it stands for 14.4 s
+        (6, 60.0, None, False),
+        (8, 60.0, 1, False),
+        (8, 60.0, 0, True),
+    ],
+)
+def test_s4_some_resets_and_no_answer_for_a_while(
+    code: int,
+    resets: int,
+    apart: float,
+    answered_at: int | None,
+    drains: bool,  # noqa: FBT001
+) -> None:
+    scene = Scene()
+    scene.open()
+    for number in range(resets):
+        (stream_id,) = scene.submit()
+        answered = number == answered_at
+        peer = scene.peer
+        scene.feed(peer.accept(stream_id) if answered else peer.reset(stream_id, code))
+        if scene.state() is ConnectionState.OPEN:
+            scene.advance(apart)
+    assert (scene.state() is ConnectionState.CLOSED) == drains
+    if drains:
+        assert scene.closed is not None
+        assert scene.closed.cause is Cause.RESET
 
 
 def test_s6_a_server_that_refuses_every_stream_is_left() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from random import Random
 from types import FrameType
 
 import pytest
@@ -12,13 +13,16 @@ from apns_core import (
     ClientClosed,
     ConnectionConfig,
     ConnectionId,
+    Endpoint,
     InvalidField,
     Notification,
     QueueFull,
+    Sender,
     Unprocessed,
 )
 from apns_core.connection import Connection
 from apns_simulator import GoAway, SettingsChange, SimulatorConfig, Temper
+from tests.apns_core.peer import Peer
 from tests.apns_core.world import ONE, PAYLOAD, ROUTE, World, device_token
 
 NARROW = SimulatorConfig(authentication="none", max_concurrent_streams=1)
@@ -264,6 +268,32 @@ def test_the_deadline_passes_with_the_body_held_back() -> None:
     assert world.outcomes() == [
         Unprocessed(world.submitted[0].ticket.notification, 0, Cause.DEADLINE)
     ]
+
+
+def test_the_time_without_a_window_counts_though_the_connection_ends_in_it() -> None:
+    sender: Sender[int] = Sender(
+        Endpoint("apns.test"),
+        rng=Random(1),
+        now=0.0,
+        unix_time=1.8e9,
+        token_authentication=False,
+        config=ONE,
+    )
+    peer = Peer()
+    for number in range(20):  # of 4 kB each: more than the first window of a connection takes
+        sender.submit(Notification(ROUTE, device_token(number), bytes(4_000)), number, 0.0)
+    connection_id = ConnectionId(1)
+    sender.connected(connection_id, 1.0)
+    sender.data_to_send(connection_id)
+    sender.receive_data(connection_id, peer.settings(limit=100), 2.0)
+    while sender.data_to_send(connection_id):
+        pass
+    assert sender.queued == 3
+    assert sender.metrics.window_blocked_seconds == 0.0, "not told before it is over"
+    sender.receive_eof(connection_id, 9.0)
+    assert sender.metrics.window_blocked_seconds == 7.0
+    sender.abort(9.0)
+    assert sender.metrics.window_blocked_seconds == 7.0
 
 
 def test_at_the_deadline_an_answered_attempt_decides() -> None:

@@ -1,6 +1,7 @@
-"""Servers that answer the first request of each connection, and are of no use after that."""
+"""Servers that are of use at first, and of none after that; or of less than they should be."""
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from random import Random
 
@@ -9,21 +10,24 @@ import pytest
 from apns_core import Connect, Disconnect, Endpoint, Notification, Sender, SenderConfig
 from apns_core.commands import ConnectionId
 from apns_core.links import Links
+from apns_core.relapses import Relapses
 from apns_core.tickets import Submissions
-from apns_simulator import SimulatorConfig, Temper
-from tests.apns_core.peer import NOW, ROUTE, Peer
+from apns_simulator import SettingsChange, SimulatorConfig, Temper
+from tests.apns_core.peer import INTERNAL_SERVER_ERROR, NOW, REFUSED_STREAM, ROUTE, Peer
 from tests.apns_core.world import World
 
 CONFIG = SenderConfig(max_connections=1, max_queued=2_000)
 
 
-class Resetting:
-    """A sender with eighty submissions a second; servers reset all but the first request."""
+class Answering:
+    """A sender with eighty submissions a second, against servers that answer each by a rule."""
 
-    def __init__(self, code: int, first: int) -> None:
-        self.code = code
-        self.first = first
-        """Connections that are like that; the others accept everything."""
+    def __init__(
+        self, rule: Callable[[Peer, int], bytes], *, rate: int = 8, config: SenderConfig = CONFIG
+    ) -> None:
+        """``rate``: submissions in a tenth of a second."""
+        self.rule = rule
+        self.rate = rate
         self.now = NOW
         self.sender: Sender[int] = Sender(
             Endpoint("apns.test"),
@@ -31,17 +35,20 @@ class Resetting:
             now=NOW,
             unix_time=1.8e9,
             token_authentication=False,
-            config=CONFIG,
+            config=config,
         )
         self.peers: dict[ConnectionId, Peer] = {}
         self.connects: list[float] = []
+        self.errors: list[Exception | None] = []
+        """What it said of each connection that it gave up."""
         self.tally: Counter[str] = Counter()
         self.drains = 0
 
     def run(self, seconds: int) -> None:
+        start = self.now
         for tenth in range(10 * seconds):
-            self.now = NOW + tenth / 10
-            for number in range(8 if self.sender.room >= 8 else 0):
+            self.now = start + tenth / 10
+            for number in range(self.rate if self.sender.room >= self.rate else 0):
                 self.sender.submit(Notification(ROUTE, f"{number:064x}", b"{}"), 0, self.now)
             self._drain()
             due = self.sender.poll_timeout()
@@ -68,6 +75,7 @@ class Resetting:
                     self.peers[command.connection_id] = Peer()
                     self.sender.connected(command.connection_id, self.now)
                 elif isinstance(command, Disconnect):
+                    self.errors.append(command.error)
                     del self.peers[command.connection_id]
                     self.sender.receive_eof(command.connection_id, self.now)
 
@@ -77,16 +85,46 @@ class Resetting:
             octets += peer.settings(limit=1_000) + peer.settings_ack() * peer.settings_seen
             peer.settings_seen = 0
         octets += peer.ping_acks()
-        well = len(self.connects) > self.first
         for stream_id in sorted(peer.open):
-            accepted = well or stream_id == 1
-            octets += peer.accept(stream_id) if accepted else peer.reset(stream_id, self.code)
+            octets += self.rule(peer, stream_id)
         return octets + peer.window_update(100_000)
+
+
+def first_alone(code: int) -> Callable[[Peer, int], bytes]:
+    """Accept the first request of each connection, and reset the others."""
+    return lambda peer, stream_id: (
+        peer.accept(stream_id) if stream_id == 1 else peer.reset(stream_id, code)
+    )
+
+
+def accept(peer: Peer, stream_id: int) -> bytes:
+    """Accept all."""
+    return peer.accept(stream_id)
+
+
+def err(peer: Peer, stream_id: int) -> bytes:
+    """Answer InternalServerError."""
+    return peer.answer(stream_id, 500, INTERNAL_SERVER_ERROR)
+
+
+def refuse(peer: Peer, stream_id: int) -> bytes:
+    """Refuse to process it."""
+    return peer.reset(stream_id, REFUSED_STREAM)
+
+
+def at_random(
+    share: float, otherwise: Callable[[Peer, int], bytes]
+) -> Callable[[Peer, int], bytes]:
+    """Accept all but a share, which comes when it comes."""
+    rng = Random(1)
+    return lambda peer, stream_id: (
+        otherwise(peer, stream_id) if rng.random() < share else peer.accept(stream_id)
+    )
 
 
 @pytest.mark.parametrize("code", [2, 7])
 def test_s4_one_that_resets_all_but_the_first_is_not_hammered(code: int) -> None:
-    world = Resetting(code, first=10**9)
+    world = Answering(first_alone(code))
     world.run(300)
     gaps = [after - before for before, after in pairwise(world.connects)]
     assert len(world.connects) <= 16
@@ -95,27 +133,84 @@ def test_s4_one_that_resets_all_but_the_first_is_not_hammered(code: int) -> None
     assert all(after > before - 0.2 for before, after in pairwise(gaps[1:-1]))
     assert world.drains < 40_000, "no loop spins"
     assert world.tally["Accepted"] == len(world.connects)
+    told = "the server answered nothing but resets or errors for a while"
+    assert {str(error) for error in world.errors} == {told}
+    assert {type(error) for error in world.errors} == {ConnectionError}
 
 
 def test_s4_once_is_an_accident() -> None:
-    world = Resetting(2, first=1)
+    def rule(peer: Peer, stream_id: int) -> bytes:
+        good = stream_id == 1 or len(world.connects) > 1
+        return peer.accept(stream_id) if good else peer.reset(stream_id, 2)
+
+    world = Answering(rule)
     world.run(20)
     first, second = world.connects
     assert second - first <= 1.5, "as long as a hundred resets take"
 
 
-def test_s4_one_that_served_for_a_while_starts_afresh() -> None:
-    world = Resetting(2, first=8)
-    world.run(120)
-    count = len(world.connects)
-    assert count == 9
-    world.first = 10**9
-    world.sender.receive_eof(max(world.peers), world.now)
+def test_s23_one_that_served_well_leaves_nothing_behind() -> None:
+    world = Answering(first_alone(2))
+    world.run(100)
+    outage = [after - before for before, after in pairwise(world.connects)]
+    assert max(outage) > 10.0
+    world.rule = accept
+    world.run(60)
+    served_by = len(world.connects)
+    world.sender.receive_eof(max(world.peers), world.now)  # and not by a relapse
     world.peers.clear()
-    before = world.now
-    world.run(180)
-    again = [when - before for when in world.connects[count:]]
-    assert again[0] <= 1.1
+    world.rule = first_alone(2)
+    world.run(20)
+    first, second = world.connects[served_by : served_by + 2]
+    assert first <= world.now - 20.0 + 1.1
+    assert second - first <= 1.5 + 1.6
+
+
+def test_s23_a_relapse_of_long_ago_is_forgotten() -> None:
+    relapses = Relapses(Random(1))
+    for now in (0.0, 100.0, 200.0, 300.0):
+        relapses.count(now, stood=1.0, judged=1)
+    assert relapses.until > 302.0
+    relapses.count(700.0, stood=1.0, judged=1)
+    assert relapses.any
+    assert relapses.until < 700.0
+    relapses.count(710.0, stood=1.0, judged=1)
+    assert 710.8 <= relapses.until <= 711.2
+
+
+@pytest.mark.parametrize(("stood", "judged"), [(60.0, 1), (1.0, 10)])
+def test_s23_whatever_served_well_is_the_first_again(stood: float, judged: int) -> None:
+    relapses = Relapses(Random(1))
+    for now in (0.0, 10.0, 20.0):
+        relapses.count(now, stood=1.0, judged=1)
+    assert relapses.until > 20.0
+    relapses.count(30.0, stood=stood, judged=judged)
+    assert relapses.until < 30.0
+
+
+@pytest.mark.parametrize(
+    ("share", "rate", "otherwise", "least"),
+    [
+        (0.2, 2, err, 0.93),
+        (0.3, 2, err, 0.75),
+        (0.1, 6, refuse, 0.99),
+    ],
+    ids=["a fifth errs", "three tenths err", "a tenth is refused"],
+)
+def test_s23_one_that_fails_now_and_then_is_not_shunned(
+    share: float, rate: int, otherwise: Callable[[Peer, int], bytes], least: float
+) -> None:
+    config = SenderConfig(max_connections=8, max_queued=500)
+    world = Answering(at_random(share, otherwise), rate=rate, config=config)
+    world.run(300)
+    assert world.tally["Accepted"] >= least * 10 * 300 * rate
+    assert world.tally["Unprocessed"] == 0
+
+
+def test_s23_companions_of_one_that_relapses_are_not_made() -> None:
+    world = Answering(first_alone(2), config=SenderConfig(max_connections=20, max_queued=2_000))
+    world.run(300)
+    assert len(world.connects) <= 16 + 2
 
 
 def test_s4_several_connections_at_once_are_one_accident() -> None:
@@ -133,6 +228,24 @@ def test_s4_several_connections_at_once_are_one_accident() -> None:
 
     first, second, third = all_relapse(0.0), all_relapse(100.0), all_relapse(200.0)
     assert (first, second, third) == pytest.approx((1.0, 102.0, 202.6), abs=0.5)
+
+
+@pytest.mark.parametrize("max_connections", [1, 8])
+def test_s23_one_that_lowers_its_limit_to_0_after_the_first_is_not_hammered(
+    max_connections: int,
+) -> None:
+    temper = Temper(settings_after=1, settings=SettingsChange(max_concurrent_streams=0))
+    world = World(
+        temper=temper,
+        apns=SimulatorConfig(authentication="none"),
+        config=SenderConfig(max_connections=max_connections, max_queued=1_000),
+    )
+    for second in range(600):
+        world.after(float(second), world.submit)
+    world.run(600.0)
+    assert len(world.connect_times) <= 18
+    gaps = [after - before for before, after in pairwise(world.connect_times)]
+    assert max(gaps) > 60.0
 
 
 @pytest.mark.parametrize(

@@ -244,9 +244,16 @@ MUTANTS: Final = (
     ),
     Mutant(
         "backoff: none from a server that answers the first request alone",
-        "apns_core/links.py",
-        "self._postpone(self._relapse_over_at)",
-        "pass",
+        "apns_core/relapses.py",
+        "self.until = self._noted_until = self._backoff.failed(now)",
+        "self._noted_until = self._backoff.failed(now)",
+        (f"{_CORE}/test_sender_relapses.py",),
+    ),
+    Mutant(
+        "backoff: not forgiven by what serves well and then fails",
+        "apns_core/relapses.py",
+        "or judged >= SERVED_WELL",
+        "",
         (f"{_CORE}/test_sender_relapses.py",),
     ),
     Mutant(
