@@ -266,8 +266,15 @@ MUTANTS: Final = (
     Mutant(
         "clocks: what was given up long ago counts",
         "apns_core/clocks.py",
-        "if now - self._abandoned_at > self._config.stall_after:",
+        "if is_long_ago and self._abandoned_in_a_row < _MANY:",
         "if False:",
+        (f"{_CORE}/test_connection_clocks.py",),
+    ),
+    Mutant(
+        "clocks: several given up in a row do not count",
+        "apns_core/clocks.py",
+        "if is_long_ago and self._abandoned_in_a_row < _MANY:",
+        "if is_long_ago:",
         (f"{_CORE}/test_connection_clocks.py",),
     ),
     Mutant(
