@@ -56,8 +56,11 @@ def test_the_real_command() -> None:
     assert list(report["rejected"].values()) == [1, 1, 1]
     assert report["streams_before_acceptance"] == 1
     assert report["ledger_agrees"] is True
-    assert 0 < report["p50_ms"] <= report["p99_ms"] <= report["seconds"] * 1000
-    assert report["per_second"] == pytest.approx(300 / report["seconds"], rel=0.05)
+    # Rounded to a millisecond, it may be half of one too short; on a fast machine that is more than
+    # what is between the last outcomes and the end.
+    longest, shortest = report["seconds"] + 0.0005, report["seconds"] - 0.0005
+    assert 0 < report["p50_ms"] <= report["p99_ms"] <= longest * 1000 + 0.005
+    assert 300 / longest - 0.05 <= report["per_second"] <= 300 / shortest + 0.05
     assert 1 <= report["peak_streams"] <= 300
     assert report["header_bytes"] <= 90
 
