@@ -20,6 +20,7 @@ from apns_core.trust.tls import client_context
 from apns_trio.proxy import open_tunnel as open_in_trio
 from apns_trio.tls_stream import TlsStream
 from tests.apns_core.trust.handshakes import CA_PEM, HOST, server_context
+from tests.ports import held_port
 from tests.proxies import (
     PASSWORD,
     SECRETS,
@@ -201,9 +202,7 @@ def test_a_failure_is_named_and_shows_no_credentials(
 
 
 def test_a_proxy_that_is_not_there(talk: Talk) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    with pytest.raises(ConnectFailed, match="cannot be reached") as caught:
+    with held_port() as port, pytest.raises(ConnectFailed, match="cannot be reached") as caught:
         talk(Proxy(f"http://{AT}127.0.0.1:{port}"), TIMEOUT)
     assert f"'http://***@127.0.0.1:{port}'" in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)

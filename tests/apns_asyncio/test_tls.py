@@ -40,6 +40,7 @@ from tests.apns_asyncio.tls_server import (
     reset,
     server_context,
 )
+from tests.ports import held_port
 
 
 def client_of(server: ScriptedServer, **config: Any) -> Client:  # noqa: ANN401
@@ -284,14 +285,13 @@ def test_a_server_that_does_not_answer_the_hello() -> None:
 
 def test_nobody_listens() -> None:
     async def main() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port: int = listener.getsockname()[1]
-        async with Client(
-            Endpoint("127.0.0.1", port), ssl_context=ssl.create_default_context()
-        ) as client:
-            send = asyncio.ensure_future(client.send(notification()))
-            assert isinstance(await failure_of(client), ConnectionRefusedError)
-            send.cancel()
+        with held_port() as port:
+            async with Client(
+                Endpoint("127.0.0.1", port), ssl_context=ssl.create_default_context()
+            ) as client:
+                send = asyncio.ensure_future(client.send(notification()))
+                assert isinstance(await failure_of(client), ConnectionRefusedError)
+                send.cancel()
 
     run(main())
 

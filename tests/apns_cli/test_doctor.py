@@ -2,7 +2,6 @@ import datetime as dt
 import json
 import os
 import re
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +20,7 @@ from apns_simulator import (
 from tests.apns_cli.raw_server import CA, Connection, RawServer, say, server_context
 from tests.apns_core.http2 import wire
 from tests.apns_core.trust import certificates
+from tests.ports import held_port
 from tests.proxies import SECRETS, USER, basic, http_proxy
 from tests.proxies import running as running_proxy
 
@@ -164,9 +164,8 @@ def test_a_name_that_does_not_resolve(options: tuple[str, ...]) -> None:
 
 
 def test_a_closed_port(options: tuple[str, ...]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    checks = examined(*options, "--port", str(port))
+    with held_port() as port:
+        checks = examined(*options, "--port", str(port))
     assert results(checks, "TCP", "TLS", "Key file") == ["failed", "skipped", "ok"]
     assert "refused" in checks["TCP"]["seen"]
     assert "--try-2197" in checks["TCP"]["fix"]

@@ -17,6 +17,7 @@ from tests.apns_cli.facts import read_facts
 from tests.apns_cli.raw_server import CA, Connection, RawServer, Script, say, server_context
 from tests.apns_core.http2 import wire
 from tests.peers.servers import running
+from tests.ports import held_port
 
 
 def probe(*arguments: str) -> Result:
@@ -511,9 +512,8 @@ def test_the_table_of_a_reset() -> None:
 
 
 def test_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    result = probe("--json", f"http://127.0.0.1:{port}/secret-path")
+    with held_port() as port:
+        result = probe("--json", f"http://127.0.0.1:{port}/secret-path")
     members = json.loads(result.stdout)
     assert result.exit_code == 2
     assert (members["outcome"], members["stage"]) == ("connect_failed", "connect")

@@ -6,6 +6,7 @@ from time import monotonic
 import pytest
 
 from apns_cli.wire import Address, Wire, connect, resolve
+from tests.ports import held_port
 
 
 @pytest.fixture
@@ -48,10 +49,8 @@ def test_nobody_waits_for_a_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_connection_that_is_refused_leaves_nothing_open() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        address = closed.getsockname()
-    with pytest.raises(ConnectionRefusedError):
-        connect(Address(socket.AF_INET, address, address[1]), 10)
+    with held_port() as port, pytest.raises(ConnectionRefusedError):
+        connect(Address(socket.AF_INET, ("127.0.0.1", port), port), 10)
 
 
 def test_reads_while_it_writes(pair: tuple[Wire, socket.socket]) -> None:

@@ -22,6 +22,7 @@ from tests.contract.kit import (
     send,
 )
 from tests.contract.server import Ending
+from tests.ports import held_port
 
 FIRST = Temper(first_connections=1)
 """The next connection is to a server in its right mind."""
@@ -266,20 +267,22 @@ async def test_c4_a_server_of_something_else_is_named_and_waited_for(
 @both_loops
 async def test_nobody_listens(kit: Kit) -> object:
     """Backoff with the same times on both, until the deadline; the reason is kept."""
-    async with kit.client(_free_port()) as client:
-        assert await send(client) == "unprocessed DEADLINE"
-        assert name_of(client.last_error) == "ConnectionRefusedError"
-        assert kit.now() == 30
+    with held_port() as port:
+        async with kit.client(port) as client:
+            assert await send(client) == "unprocessed DEADLINE"
+            assert name_of(client.last_error) == "ConnectionRefusedError"
+            assert kit.now() == 30
     return None
 
 
 @both_loops
 async def test_nobody_listens_anywhere(kit: Kit) -> None:
     kit.addresses = ["127.0.0.2", "127.0.0.1"]
-    async with kit.client(_free_port(), connection={"request_timeout": 1.0}) as client:
-        assert await send(client) == "unprocessed DEADLINE"
-        assert name_of(client.last_error) == "OSError"
-        assert str(client.last_error).count("127.0.0.") == 2
+    with held_port() as port:
+        async with kit.client(port, connection={"request_timeout": 1.0}) as client:
+            assert await send(client) == "unprocessed DEADLINE"
+            assert name_of(client.last_error) == "OSError"
+            assert str(client.last_error).count("127.0.0.") == 2
 
 
 @both_loops
@@ -351,8 +354,3 @@ async def test_names_are_looked_up_afresh(kit: Kit) -> None:
         for number in range(3):
             await send(client, number)
     assert len(kit.looked_up) == 3
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
