@@ -22,6 +22,8 @@ from typing import Final, NoReturn, final
 import pytest
 import trustme
 
+from tests.ports import held_port
+
 __all__ = ["RECIPES", "RealServer", "Recipe", "require", "running"]
 
 HOST: Final = "localhost"
@@ -418,7 +420,19 @@ def running(name: str, folder: Path, /, **options: object) -> Generator[RealServ
     if strange := options.keys() - recipe.options.keys():
         pytest.fail(f"{name} has no option {', '.join(sorted(strange))}")
     binary = require(name)
-    ca, port = authority(), free_port()
+    with held_port() as port, held_port() as port_behind:
+        yield from _running(name, binary, folder, port, port_behind, options)
+
+
+def _running(
+    name: str,
+    binary: str,
+    folder: Path,
+    port: int,
+    port_behind: int,
+    options: Mapping[str, object],
+) -> Generator[RealServer]:
+    recipe, ca = RECIPES[name], authority()
     config = folder / recipe.config_name
     values = {
         **recipe.options,
@@ -429,7 +443,7 @@ def running(name: str, folder: Path, /, **options: object) -> Generator[RealServ
         "port": port,
         "folder": folder,
         "config": config,
-        "backend_port": free_port(),
+        "backend_port": port_behind,
     }
 
     def filled(texts: tuple[str, ...]) -> list[str]:
@@ -442,7 +456,6 @@ def running(name: str, folder: Path, /, **options: object) -> Generator[RealServ
     with ExitStack() as processes:
         if recipe.backend:
             behind, *arguments = filled(recipe.backend)
-            port_behind = int(arguments[-1])
             processes.enter_context(
                 _process(behind, [require(behind), *arguments], port_behind, folder)
             )
@@ -482,12 +495,6 @@ def write_certificate(ca: trustme.CA, folder: Path) -> Mapping[str, Path]:
     files["key"].write_bytes(leaf.private_key_pem.bytes())
     files["pem"].write_bytes(leaf.private_key_pem.bytes() + chain)
     return files
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago; the servers cannot all be handed an open socket."""
-    with socket.create_server((ADDRESS, 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def wait_until_it_accepts(
