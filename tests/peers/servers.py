@@ -451,7 +451,12 @@ def _running(
 
     config.write_text(Template(recipe.config).substitute(values))
     if recipe.build:
-        subprocess.run([binary, *filled(recipe.build)], cwd=folder, check=True)
+        # Go wants a folder for what it compiles, and asks HOME or these for it: there may be none.
+        places = {"GOCACHE": str(folder / "built")}
+        if environ.keys() & {"HOME", "XDG_CACHE_HOME"}:
+            places = {}
+        command = [binary, *filled(recipe.build)]
+        subprocess.run(command, cwd=folder, env=places | environ, check=True)
         binary = str(folder / "server")
     with ExitStack() as processes:
         if recipe.backend:

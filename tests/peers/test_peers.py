@@ -63,6 +63,7 @@ def each_answered_once(count: int, status: int = 200) -> Outcomes:
     return Counter((n.path, status) for n in notifications(count))
 
 
+@pytest.mark.timeout(240)  # with the server's start; where nothing is in its cache, Go compiles all
 def test_every_notification_is_answered(real_server: RealServer) -> None:
     status = RECIPES[real_server.name].status
     assert asyncio.run(send(real_server, notifications(COUNT))) == each_answered_once(COUNT, status)

@@ -44,6 +44,7 @@ def streams_answered(server: RealServer, awaited: Collection[int]) -> list[tuple
     return answered
 
 
+@pytest.mark.timeout(240)  # with the server's start; where nothing is in its cache, Go compiles all
 def test_answers_once_the_body_is_read_or_says_that_it_is_early(real_server: RealServer) -> None:
     recipe = RECIPES[real_server.name]
     streams = [UNFINISHED, WHOLE] if recipe.answers_early else [WHOLE]
