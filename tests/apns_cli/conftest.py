@@ -10,6 +10,10 @@ from click.testing import CliRunner, Result
 from apns_cli.command import apns
 from apns_simulator import SimulatorThread
 
+PATIENCE = ("0.1", "1", "10")
+"""Timeouts for what ends by one, in seconds. The first is over before anything was said where the
+machine runs others just then: such a run has missed the moment, and is made again with the next."""
+
 
 class Simulated:
     """A simulator, and the environment of a command that is to reach it."""
@@ -38,6 +42,15 @@ class Simulated:
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
+
+    def run_until_said(self, expected: str, *args: str) -> Result:
+        """Run `apns` with a timeout; with a longer one where that was over before it said so."""
+        *tries, last = PATIENCE
+        for seconds in tries:
+            result = self.run(*args, "--timeout", seconds)
+            if expected in result.stderr:
+                return result
+        return self.run(*args, "--timeout", last)
 
     def command(self, *args: str) -> list[str]:
         """Return how `apns` is started with these arguments in a process of its own."""

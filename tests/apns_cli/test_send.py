@@ -181,7 +181,7 @@ def test_tokens_that_are_no_text(simulated: Simulated) -> None:
 
 def test_says_why_nothing_could_be_sent(simulated: Simulated) -> None:
     del simulated.env["APNS_CA_FILE"]
-    result = simulated.run(*HELLO, "--timeout", "0.3", "--json", "cd")
+    result = simulated.run_until_said("no connection", *HELLO, "--json", "cd")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["cause"] == "deadline"
     assert "the server's certificate was not trusted" in result.stderr

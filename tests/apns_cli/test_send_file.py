@@ -274,7 +274,7 @@ def test_what_was_not_sent_is_tried_again(
 ) -> None:
     path.write_text("".join(f"{token}\n" for token in [*tokens(3), "xyz"]))
     monkeypatch.setitem(simulated.env, "APNS_SERVER", "127.0.0.1:1")
-    result = simulated.run(*HELLO, "--json", "--timeout", "0.1", str(path))
+    result = simulated.run_until_said("no connection", *HELLO, "--json", "--overwrite", str(path))
     assert result.exit_code == 1
     assert json.loads(result.stdout)["unprocessed"] == {"deadline": 3}
     assert "no connection to 127.0.0.1:1" in result.stderr
@@ -371,7 +371,7 @@ def test_gives_up_when_nothing_gets_through(
     count = 8 * DEFAULT_SENDER_CONFIG.max_queued
     path.write_text("".join(f"{token}\n" for token in tokens(count)))
     monkeypatch.setitem(simulated.env, "APNS_SERVER", "127.0.0.1:1")
-    result = simulated.run(*HELLO, "--json", "--timeout", "0.1", str(path))
+    result = simulated.run_until_said("no connection", *HELLO, "--json", "--overwrite", str(path))
     assert result.exit_code == 1
     report = json.loads(result.stdout)
     assert 3 <= report["unprocessed"]["deadline"] < count
