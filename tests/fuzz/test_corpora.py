@@ -19,6 +19,7 @@ def seeds_of(harness: str) -> Iterator[bytes]:
     return seeds
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("harness", HARNESSES)
 def test_kept_inputs_break_no_promise(harness: str) -> None:
     check = check_of(harness)
@@ -28,6 +29,7 @@ def test_kept_inputs_break_no_promise(harness: str) -> None:
         check(data)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("harness", HARNESSES)
 def test_seeds_break_no_promise(harness: str) -> None:
     check = check_of(harness)
