@@ -13,7 +13,7 @@ help:
 	@echo "make demo    send 10,000 notifications to a simulated APNs over TLS and check every outcome"
 	@echo "make test    run the whole test-suite, with branch coverage of apns_core"
 	@echo "make wheel   build both wheels into dist: plain Python, and compiled (needs a C compiler)"
-	@echo "make test-compiled  run the whole test-suite against the compiled wheel"
+	@echo "make test-compiled  run the tests of the engine and its clients against the compiled wheel"
 	@echo "make simulate  live through 500 simulated worlds (SEEDS=500), each to be replayed by its seed"
 	@echo "make check   ruff (lint and format), mypy strict, pyright strict"
 	@echo "make soak    send through a network that misbehaves (MINUTES=10), and compare the books"
@@ -51,14 +51,17 @@ $(WHEELS): $(READY) hatch_build.py README.md LICENSE $(shell find src -type f -n
 wheel: $(WHEELS)
 	@ls -l dist
 
-# An environment of its own, where nothing but the wheel can be imported.
+# An environment of its own, where nothing but the wheel can be imported. The tests are those of what
+# is compiled and of what stands on it; `make test-compiled ENGINE_TESTS=` runs all.
+ENGINE_TESTS ?= $(addprefix tests/,apns_core apns_asyncio apns_trio apns_simulator contract fuzz \
+	regressions simulation peers/test_peers.py test_log_watch.py)
 test-compiled: $(WHEELS)
 	$(PYTHON) -m venv --clear $(COMPILED)
 	$(COMPILED)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(COMPILED)/bin/python -m pip install --quiet \
 		"$$(ls dist/apns_core-*-cp*.whl)[cli,simulator,trio]" --group test
 	APNS_FORM=compiled APNS_OTHER_PYTHON=$(abspath $(BIN)/python) \
-		$(COMPILED)/bin/pytest --numprocesses auto
+		$(COMPILED)/bin/pytest --numprocesses auto $(ENGINE_TESTS)
 
 SEEDS ?= 500
 simulate: $(READY)

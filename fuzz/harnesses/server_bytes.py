@@ -287,6 +287,10 @@ def _octet(state: int) -> int:
 # ── what must hold ──
 
 
+_NO_CHANCE: Final = 4
+"""Times what is allowed: what a machine does beside it takes no more than that."""
+
+
 class _TooMuchWorkError(AssertionError):
     """It took longer than so many frames may."""
 
@@ -327,8 +331,10 @@ def _check_once(data: bytes) -> None:
             if len(chunk) > 1:
                 _check_bounds(scene)
         _check_bounds(scene)
-        if process_time() - began > said.seconds:
-            raise _TooMuchWorkError("more work than frames")
+        seconds = process_time() - began
+        if seconds > said.seconds:
+            chance = seconds < _NO_CHANCE * said.seconds
+            raise (_TooMuchWorkError if chance else AssertionError)("more work than frames")
         check_floods(scene.connection, said, closed_before)
         drained_by_itself = _ended_without_error(scene)
         scene.drain()
