@@ -159,16 +159,15 @@ class Connection(Generic[T]):
         if not self._token_authentication:
             raise ApiMisuse("this connection authenticates by certificate")
         if token is not self.provider_token:
-            self._former_token = self.provider_token
-            self._token_since = self._http.next_stream_id
+            self.withhold_provider_token()
             self.provider_token = token
-            self.token_first_used_at = None
             self._blocks.set_authorization(token.authorization)
 
     def withhold_provider_token(self) -> None:
         """Send no request until another token is set: the one in use is too old."""
-        self._former_token = self.provider_token
-        self._token_since = self._http.next_stream_id
+        if self.provider_token is not None:
+            self._former_token = self.provider_token
+            self._token_since = self._http.next_stream_id
         self.provider_token = None
         self.token_first_used_at = None
 

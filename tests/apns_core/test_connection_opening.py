@@ -164,6 +164,22 @@ def test_a_token_change_counts_from_its_first_use() -> None:
     assert fields[b"authorization"] == b"bearer another.token.altogether"
 
 
+@pytest.mark.parametrize("withheld", [False, True])
+def test_which_token_a_request_has_carried(withheld: bool) -> None:  # noqa: FBT001
+    scene = Scene()
+    scene.open()
+    scene.submit(2)
+    new = ProviderToken("another.token.altogether", NOW)
+    if withheld:
+        scene.connection.withhold_provider_token()
+        assert scene.submit() == []
+    scene.connection.set_provider_token(new)
+    scene.submit()
+    connection = scene.connection
+    former, latter = scene.tickets[-3 - withheld], scene.tickets[-1]
+    assert (connection.token_of(former), connection.token_of(latter)) == (TOKEN, new)
+
+
 def test_a_token_that_waits_for_room_is_not_in_use_yet() -> None:
     scene = Scene()
     scene.open(limit=1)
