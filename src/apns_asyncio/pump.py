@@ -39,6 +39,8 @@ class Pump(PumpBase[Link]):
         self._proxy = proxy
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
+        self._awaited = 0
+        """For which invitation the next in line waits already."""
         self._timer: asyncio.TimerHandle | None = None
         self._due = now
         """When it was set for; not every loop's handle can tell."""
@@ -81,6 +83,7 @@ class Pump(PumpBase[Link]):
 
     async def close(self, timeout: float | None) -> None:  # noqa: ASYNC109 - a bound on draining
         """Take nothing more, drain, and return when nothing is left. Cancelled, abort."""
+        self._guest = None  # is refused: what was kept for it is for those behind
         self._turn()  # whoever came before, and finds room, is in time
         self._begin_close(timeout)
         try:
@@ -125,8 +128,16 @@ class Pump(PumpBase[Link]):
         # None of the loop's own executor, for whose threads `asyncio.run` waits at its end.
         threading.Thread(target=run, name="apns_asyncio signs", daemon=True).start()
 
-    def _invited(self) -> None:
-        self.wake()
+    def _await_guest(self) -> None:
+        if self._awaited != self._invitations:
+            self._awaited = self._invitations
+            # Behind its waking, even if a turn is scheduled already.
+            self._scheduled = True
+            self.loop.call_soon(self._ask_next, self._invitations)
+
+    def _ask_next(self, invitation: int) -> None:
+        self._pass_over(invitation)
+        self._turn()
 
     def _complain(self, bug: Exception) -> None:
         self.loop.call_exception_handler({"message": "apns_asyncio met a bug", "exception": bug})

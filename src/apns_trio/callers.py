@@ -134,8 +134,10 @@ class Batch(BatchBase[ReadAhead]):
             await self._changed.wait()
             self._changed = trio.Event()
             if self._admitted and not self._exhausted:
-                self._submit()
-                self._pump.wake()
+                try:
+                    self._submit()
+                finally:
+                    self._pump.wake()
 
     def _begin(self) -> None:
         self._begun = True

@@ -42,6 +42,8 @@ class Pump(PumpBase[Link]):
         self._ssl_context = ssl_context
         self._proxy = proxy
         self._tasks = 0
+        self._awaited = 0
+        """For which invitation the next in line waits already."""
         self._due = math.inf
         """When the sender is to be called, in seconds of `trio.current_time`."""
         self._alarm = trio.CancelScope(shield=True)
@@ -85,6 +87,7 @@ class Pump(PumpBase[Link]):
 
     async def close(self, timeout: float | None) -> None:  # noqa: ASYNC109 - a bound on draining
         """Take nothing more, drain, and return when nothing is left. Cancelled, abort."""
+        self._guest = None  # is refused: what was kept for it is for those behind
         self.wake()  # whoever came before, and finds room, is in time
         self._begin_close(timeout)
         try:
@@ -129,13 +132,18 @@ class Pump(PumpBase[Link]):
                 result = NotSigned(type(error).__name__)
             then(result)
 
-    def _invited(self) -> None:
-        if self._line:
-            self.token.run_sync_soon(self._ask_next, idempotent=True)
+    def _await_guest(self) -> None:
+        if self._awaited != self._invitations:
+            self._awaited = self._invitations
+            self.token.run_sync_soon(self._wait_a_turn, self._invitations)
 
-    def _ask_next(self) -> None:
+    def _wait_a_turn(self, invitation: int) -> None:
         # Once more round the loop: who was invited has submitted by then, unless it is busy.
-        self.token.run_sync_soon(self.wake, idempotent=True)
+        self.token.run_sync_soon(self._ask_next, invitation)
+
+    def _ask_next(self, invitation: int) -> None:
+        self._pass_over(invitation)
+        self.wake()
 
     def _complain(self, bug: Exception) -> None:
         _log.error("apns_trio met a bug", exc_info=bug)

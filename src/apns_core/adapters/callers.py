@@ -157,6 +157,7 @@ class BatchBase(ABC, Generic[R]):
             self._give_up(error)
         finally:
             self._unanswered += taken
+            pump.came(self)
         if self._reader is not None:
             self._on_read(self._reader)
         elif taken < room:

@@ -88,6 +88,9 @@ class PumpBase(ABC, Generic[L]):
         self._links: dict[ConnectionId, L] = {}
         self._callers: set[Caller] = set()
         self._line: OrderedDict[Caller, None] = OrderedDict()
+        self._guest: Caller | None = None
+        """Who was asked to submit in its own time and has not come yet; the room is kept for it."""
+        self._invitations = 0
         self._closing = False
         self._bug: Exception | None = None
 
@@ -114,8 +117,8 @@ class PumpBase(ABC, Generic[L]):
         """Have `Sender.handle_timeout` told when it is time."""
 
     @abstractmethod
-    def _invited(self) -> None:
-        """See that who comes next in line is asked once the one before has submitted."""
+    def _await_guest(self) -> None:
+        """Have `_pass_over` called once the guest had its chance to come, and drain then."""
 
     @abstractmethod
     def _complain(self, bug: Exception) -> None:
@@ -189,6 +192,14 @@ class PumpBase(ABC, Generic[L]):
         """Forget a caller."""
         self._callers.discard(caller)
         self._line.pop(caller, None)
+        if caller is self._guest:
+            self._guest = None
+            self.wake()
+
+    def came(self, caller: Caller) -> None:
+        """Note that one who was to submit in its own time has done so; `wake` is to follow."""
+        if caller is self._guest:
+            self._guest = None
 
     # ── the end ──
 
@@ -202,6 +213,7 @@ class PumpBase(ABC, Generic[L]):
     def _refuse(self) -> None:
         self._closing = True
         self._line.clear()
+        self._guest = None
         for caller in list(self._callers):
             caller.refuse()
 
@@ -214,6 +226,7 @@ class PumpBase(ABC, Generic[L]):
         self._bug = bug
         self._closing = True
         self._line.clear()
+        self._guest = None
         for caller in list(self._callers):
             caller.fail()
         self._cut()
@@ -248,14 +261,23 @@ class PumpBase(ABC, Generic[L]):
     def _admit(self) -> bool:
         """Let those in line submit; return whether anything was submitted."""
         submitted = False
-        while self._line and self.sender.room > 0:
+        # The room is for the guest, and so is what becomes free until it comes. Those behind would
+        # take it all, every time, and a batch among many who send would never find any.
+        while self._guest is None and self._line and self.sender.room > 0:
             caller, _ = self._line.popitem(last=False)
-            if not caller.admit():
-                # The room is for it; what it leaves is for the next.
-                self._invited()
-                break
-            submitted = True
+            if caller.admit():
+                submitted = True
+            else:
+                self._guest = caller
+                self._invitations += 1
+        if self._guest is not None and self._line:
+            self._await_guest()
         return submitted
+
+    def _pass_over(self, invitation: int) -> None:
+        """Keep no more room for a guest who did not come; it may be busy for long."""
+        if invitation == self._invitations:
+            self._guest = None
 
     def _obey(self, command: Command) -> None:
         match command:
