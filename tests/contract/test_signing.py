@@ -169,6 +169,27 @@ async def test_a_key_that_is_replaced_is_not_waited_for(kit: Kit) -> None:
 
 
 @each_loop
+async def test_a_new_key_signs_once_where_the_old_one_had_signed(kit: Kit) -> None:
+    old, new = Slow(), Slow()
+    old.may.set()
+    trusted = {**old.key.trusted(), **new.key.trusted()}
+    server = kit.serve(authentication="token", trusted_keys=trusted, latency=0.1)
+    async with kit.client(server, signer=old, connect_floor=0.0) as client:
+        assert await Answers(kit, client).end() == "accepted"
+        in_flight = Answers(kit, client)
+        await kit.turns()
+        at = kit.now()
+        replace_signer(client, new)
+        await kit.until(lambda: new.begun)
+        new.may.set()
+        assert await in_flight.end() == "accepted"
+        assert await Answers(kit, client).end() == "accepted"
+        assert kit.now() < at + SIGNING_RETRY
+        assert client.last_error is None
+    assert (old.begun, new.begun) == (1, 1)
+
+
+@each_loop
 async def test_a_signer_that_would_have_to_be_awaited_is_refused(kit: Kit) -> None:
     class Awaited:
         async def sign(self, issued_at: int) -> str:

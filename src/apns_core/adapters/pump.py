@@ -152,10 +152,11 @@ class PumpBase(ABC, Generic[L]):
     def replace_token_signer(self, token_signer: TokenSigner) -> None:
         """Have the next token signed by another key, and none of the old one's sent."""
         self._token_signer = token_signer
+        # By the old key: it may take its time, and is not waited for. To be known before the sender
+        # is told, who may have the new key sign there and then.
+        outstanding, self._signing = self._signing, None
         self.tell(self.sender.replace_token_key)
-        if self._signing is not None:
-            # By the old key: it may take its time, and is not waited for.
-            self._signing = None
+        if outstanding is not None:
             self.tell(self.sender.signing_failed)
 
     def _forget(self, link: L, error: Exception | None, what: str) -> None:
