@@ -71,10 +71,14 @@ class ReadAhead:
             self._task.cancel()
 
     async def aclose(self) -> None:
-        """Read no more, and wait until that is true."""
+        """Read no more, and wait until that is true.
+
+        Not within the iterable itself: one that ends what is made of it would wait for its own end.
+        """
         self.cancel()
-        if self._task is not None and not self._task.done():
-            await asyncio.wait([self._task])
+        task = self._task
+        if task is not None and task is not asyncio.current_task() and not task.done():
+            await asyncio.wait([task])
 
     async def _run(self) -> None:
         notifications = aiter(self._notifications)

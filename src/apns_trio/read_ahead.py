@@ -33,11 +33,13 @@ class ReadAhead:
         # Cancelled by whom it reads for, who may be shielded from what surrounds the client.
         self._scope = trio.CancelScope(shield=True)
         self._over = trio.Event()
+        self._task: trio.lowlevel.Task | None = None
         self.error: BaseException | None = None
         """What the iterable raised."""
 
     async def run(self) -> None:
         """Read until the end, or until cancelled."""
+        self._task = trio.lowlevel.current_task()
         try:
             with self._scope:
                 await self._read_all()
@@ -70,9 +72,22 @@ class ReadAhead:
         self._scope.cancel()
 
     async def wait(self) -> None:
-        """Wait until it reads no more, which is soon after `cancel`."""
+        """Wait until it reads no more, which is soon after `cancel`.
+
+        Not within the iterable itself: one that ends what is made of it would wait for its own end.
+        """
+        if self._reads_here():
+            return
         with trio.CancelScope(shield=True):
             await self._over.wait()
+
+    def _reads_here(self) -> bool:
+        """Whether the current task is the one that reads, or was started by it."""
+        task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+        while task is not None and task is not self._task:
+            nursery = task.parent_nursery
+            task = None if nursery is None else nursery.parent_task
+        return task is not None
 
     async def _read_all(self) -> None:
         notifications = aiter(self._notifications)

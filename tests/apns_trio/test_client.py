@@ -220,6 +220,27 @@ def test_a_source_may_close_the_client_that_reads_it() -> None:
     assert on_trio.run(scenario).result == "ClientClosed"
 
 
+@pytest.mark.parametrize("where", ["here", "in a child task"])
+def test_a_source_may_close_outcomes_that_somebody_waits_for(where: str) -> None:
+    async def scenario(kit: Kit) -> str:
+        async def source() -> AsyncIterator[Notification]:
+            yield notification(1)
+            await kit.sleep(1)
+            if where == "here":
+                await outcomes.aclose()
+            else:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(outcomes.aclose)
+
+        async with kit.client(kit.serve()) as client:
+            outcomes = client.send_many(source())
+            end = await kit.spawn(collect, outcomes).end()
+            assert kit.now() == 1
+        return end
+
+    assert on_trio.run(scenario).result == "{1: 'accepted'}"
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [

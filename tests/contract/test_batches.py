@@ -193,6 +193,33 @@ async def test_a_generator_that_is_a_source_is_closed(kit: Kit, how: str) -> Non
     assert kit.now() == 1
 
 
+@pytest.mark.parametrize("again", ["asked again", "left alone"])
+@both_loops
+async def test_a_source_may_close_the_outcomes_that_are_made_of_it(kit: Kit, again: str) -> None:
+    steps: list[str] = []
+
+    async def source() -> AsyncIterator[Notification]:
+        try:
+            yield notification()
+            await kit.sleep(1)
+            await outcomes.aclose()
+            await kit.sleep(50_000)
+        finally:
+            with kit.shielded():
+                await kit.sleep(1)
+            steps.append("ended")
+
+    async with kit.client(kit.serve()) as client:
+        outcomes = client.send_many(source())
+        assert describe(await outcomes.__anext__()) == "accepted"
+        await kit.sleep(10)
+        assert steps == ["ended"]
+        if again == "asked again":
+            assert await collect(outcomes) == {}
+        assert await send(client, 1) == "accepted"
+    assert kit.now() == 10
+
+
 @each_loop
 async def test_outcomes_that_nobody_ever_named_are_stopped(kit: Kit) -> None:
     given: list[int] = []
