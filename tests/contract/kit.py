@@ -230,6 +230,11 @@ class Kit(ABC):
         """Count the tasks that there are."""
         ...
 
+    @abstractmethod
+    def block(self, seconds: float) -> None:
+        """Hold up the loop for so long."""
+        ...
+
     async def turns(self, count: int = 5) -> None:
         """Let everybody do what they can do without time passing."""
         for _ in range(count):

@@ -129,6 +129,9 @@ class AsyncioKit(Kit):
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    def block(self, seconds: float) -> None:
+        self._loop._virtual.clock += seconds
+
     def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> _Task:
         return _Task(function, *args)
 

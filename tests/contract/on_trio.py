@@ -160,6 +160,11 @@ class TrioKit(Kit):
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
 
+    def block(self, seconds: float) -> None:
+        clock = trio.lowlevel.current_clock()
+        assert isinstance(clock, trio.testing.MockClock)
+        clock.jump(seconds)
+
     def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> _Task:
         return _Task(self._nursery, function, *args)
 

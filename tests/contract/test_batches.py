@@ -1,7 +1,7 @@
 """What a batch does at its ends: its source stopped, what that gave accounted for."""
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from itertools import count
 from typing import cast
@@ -191,6 +191,44 @@ async def test_a_generator_that_is_a_source_is_closed(kit: Kit, how: str) -> Non
         assert steps == ["closed"]
         await outcomes.aclose()
     assert kit.now() == 1
+
+
+@pytest.mark.parametrize(("rows", "seconds"), [(200, 0.01), (1, 1.5)])
+@each_loop
+async def test_a_deadline_counts_from_when_a_slow_source_gave_something(
+    kit: Kit, rows: int, seconds: float
+) -> None:
+    def source() -> Iterator[Notification]:
+        for number in range(rows):
+            kit.block(seconds)
+            yield notification(number)
+
+    async with kit.client(kit.serve(), connection={"request_timeout": 1.0}) as client:
+        assert await send(client, 1_000) == "accepted"
+        outcomes = await collect(client.send_many(source()))
+    assert counted(outcomes) == {"accepted": rows}
+
+
+@each_loop
+async def test_others_have_their_turn_between_the_rows_of_a_slow_source(kit: Kit) -> None:
+    given: list[int] = []
+
+    def source() -> Iterator[Notification]:
+        for number in range(200):
+            kit.block(0.01)
+            given.append(number)
+            yield notification(number)
+
+    async with kit.client(kit.serve()) as client:
+        assert await send(client, 1_000) == "accepted"
+        batch = kit.spawn(collect, client.send_many(source()))
+        await kit.until(lambda: given)
+        before = len(given)
+        await kit.turns(1)
+        assert len(given) - before <= 16
+        assert await send(client, 1_000) == "accepted"
+        assert len(given) < 200
+        assert (await batch.end()).count("accepted") == 200
 
 
 @pytest.mark.parametrize("again", ["asked again", "left alone"])

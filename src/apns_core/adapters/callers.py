@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from apns_core.adapters.pump import Caller, PumpBase
 from apns_core.outcomes import Cause, Outcome, Unprocessed
@@ -12,6 +12,13 @@ from apns_core.requests.request import Request
 from apns_core.tickets import Ticket
 
 __all__ = ["AnswerBase", "BatchBase", "Reader"]
+
+_SPELL: Final = 0.05
+"""Seconds for which a source may hold up the loop at a time: an answer that waits for so long is
+hardly late, and a source that takes its time, row by row, is gone on with in the next turn."""
+
+_STRIDE: Final = 8
+"""Notifications between two looks at the clock, which cost as much as a fiftieth of a push."""
 
 
 class AnswerBase(ABC):
@@ -148,11 +155,23 @@ class BatchBase(ABC, Generic[R]):
         self._admitted = False
         pump = self._pump
         submit, room, now = pump.sender.submit, pump.sender.room, pump.now()
-        taken = 0
+        until = now + _SPELL
+        taken = look_at = 0
+        more = False
         try:
             for notification in islice(self._source, room):
+                if taken == look_at:
+                    # A deadline counts from when there was something to send. Before the 1st, 2nd,
+                    # 3rd, 5th, 9th and each 8th that follows: a slow source is soon found out.
+                    now = pump.now()
+                    look_at += min(taken, _STRIDE) or 1
                 submit(notification, self, now)
                 taken += 1
+                if now > until:
+                    more = True
+                    break
+            else:
+                more = taken == room
         except Exception as error:  # noqa: BLE001 - raised to the caller, after the outcomes
             self._give_up(error)
         finally:
@@ -160,10 +179,10 @@ class BatchBase(ABC, Generic[R]):
             pump.came(self)
         if self._reader is not None:
             self._on_read(self._reader)
-        elif taken < room:
-            self._end(None)
-        else:
+        elif more:
             pump.join(self)
+        else:
+            self._end(None)
 
     def _on_read(self, reader: R) -> None:
         if self._exhausted:
