@@ -43,6 +43,7 @@ class Link:
         self._writing = False
         """Whether the writer is at work, or about to be."""
         self._due = trio.Event()
+        self._write_error: Exception | None = None
         self._heard = False
         self._ended = False
         """Whether nothing more is to be pulled."""
@@ -119,18 +120,20 @@ class Link:
 
     async def _read(self, stream: TlsStream) -> Exception | None:
         error: Exception | None = None
+        # Whatever it is, it is returned: raised, it would come out of the nursery in a group.
         try:
             while data := await stream.receive():
                 self._heard = True
                 self._pump.tell(self._sender.receive_data, self.connection_id, data)
-        except OSError as failure:
+        except Exception as failure:  # noqa: BLE001 - sorted by the owner
             error = failure
         self._ended = True
+        error = error or self._write_error
+        if not isinstance(error, OSError | None):
+            return error
         if self._let_go:
             return None
-        if not self._heard:
-            error = refused_unheard()
-        return error
+        return error if self._heard else refused_unheard()
 
     async def _write(self, stream: TlsStream) -> None:
         try:
@@ -142,9 +145,11 @@ class Link:
                 self._writing = False
                 self._pump.wake()
             await stream.send_eof()
-        except OSError:
-            # The reader sees the end too, and tells the sender after what it has yet to read.
-            return
+        except Exception as error:  # noqa: BLE001 - sorted by the owner
+            # The reader tells the sender, after what it has yet to read. It need not see the end by
+            # itself: there may have been no memory, or no buffer of the system's.
+            self._write_error = error
+            stream.end()
 
     def _write_soon(self) -> None:
         self._writing = True

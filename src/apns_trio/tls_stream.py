@@ -104,6 +104,11 @@ class TlsStream:
         await self._send_outgoing()
         self._connection.shutdown(trio.socket.SHUT_WR)
 
+    def end(self) -> None:
+        """Have the reader see the end, after all that has come by now."""
+        with suppress(OSError):  # then it sees it anyhow
+            self._connection.shutdown(trio.socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Close the socket at once."""
         self._connection.close()
