@@ -140,8 +140,8 @@ class Pump(PumpBase[Link]):
         self._turn()
 
     def _complain(self, bug: Exception) -> None:
-        self.loop.call_exception_handler({"message": "apns_asyncio met a bug", "exception": bug})
         self.wake()
+        self.loop.call_exception_handler({"message": "apns_asyncio met a bug", "exception": bug})
 
     def _warn(self, what: str, error: Exception) -> None:
         _log.warning("%s: %s", what, str(error) or type(error).__name__)

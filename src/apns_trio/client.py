@@ -101,9 +101,11 @@ class Client:
             if exc is None:
                 await pump.close(None)
         finally:
-            pump.abort()
-            # Without `exc`, which it would wrap in a group. None of the tasks raises anything.
-            await nursery.__aexit__(None, None, None)
+            try:
+                pump.abort()
+            finally:
+                # Without `exc`, which it would wrap in a group. None of the tasks raises anything.
+                await nursery.__aexit__(None, None, None)
 
     async def send(self, notification: Request) -> Outcome[object]:
         """Send a notification, broadcast or channel request, and return what came of it.

@@ -1,5 +1,6 @@
 """An adapter that meets a bug of the engine's, or its own, lets nobody wait for it."""
 
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from typing import NoReturn
@@ -14,6 +15,7 @@ from tests.contract.kit import (
     Kit,
     both_loops,
     collect,
+    each_loop,
     notification,
     notifications,
     send,
@@ -59,6 +61,48 @@ async def test_a_bug_in_the_engine(kit: Kit, method: str) -> None:
             assert isinstance(caught.value.__cause__, ZeroDivisionError)
             caught.value.__cause__ = None
         await client.aclose()
+
+
+@pytest.mark.parametrize("part", ["handler", "filter"])
+@each_loop
+async def test_a_log_that_raises_is_in_nobody_s_way(kit: Kit, part: str) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise ZeroDivisionError(record.name)
+
+    broken = Broken()
+    log = logging.getLogger(f"apns_{kit.name}")
+    server = kit.serve()
+    if part == "handler":
+        log.addHandler(broken)
+    else:
+        log.addFilter(fail)
+    try:
+        async with kit.client(server, connect_floor=0.0) as client:
+            task = kit.spawn(send, client, 0)
+            await kit.until(lambda: server.ledger.processed_count)
+            assert await task.end() == "accepted"
+            server.end("reset")
+            await kit.until(lambda: client.last_error)
+            assert await send(client, 1) == "accepted"
+    finally:
+        log.removeHandler(broken)
+        log.removeFilter(fail)
+
+
+@each_loop
+async def test_a_bug_that_cannot_be_made_known_leaves_nobody_waiting(kit: Kit) -> None:
+    server = kit.serve(temper=Temper(silent_after=0))
+    async with kit.client(server) as client:
+        tasks = await kit.spawn_in_order(send, client, range(2))
+        await kit.until(lambda: server.ledger.connections)
+        with (
+            patch.object(Sender, "outcomes", fail),
+            patch("asyncio.BaseEventLoop.call_exception_handler", fail),
+            patch("logging.Logger.error", fail),
+        ):
+            server.run(lambda connection: connection.send_ping())
+            assert [await task.end() for task in tasks] == ["ClientClosed"] * 2
 
 
 class BrokenContext(ssl.SSLContext):

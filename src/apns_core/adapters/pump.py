@@ -7,7 +7,7 @@ is followed by a drain of all outputs. Nothing is decided here.
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar, cast
 
@@ -231,7 +231,8 @@ class PumpBase(ABC, Generic[L]):
         for caller in list(self._callers):
             caller.fail()
         self._cut()
-        self._complain(bug)
+        with suppress(Exception):  # see `_report`
+            self._complain(bug)
 
     # ── outputs ──
 
@@ -327,7 +328,10 @@ class PumpBase(ABC, Generic[L]):
     def _report(self, what: str, error: Exception) -> None:
         _without_frames(error)
         self.last_error = error
-        self._warn(what, error)
+        # A handler or a filter of the application's may raise, and is not to come between an input
+        # and what follows from it.
+        with suppress(Exception):
+            self._warn(what, error)
 
 
 def _without_frames(error: BaseException) -> None:
