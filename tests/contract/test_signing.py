@@ -11,7 +11,7 @@ import pytest
 
 import apns_asyncio
 import apns_trio
-from apns_core import InvalidField
+from apns_core import ClientClosed, InvalidField
 from apns_core.trust.provider_token import SIGNING_RETRY, TokenSigner
 from apns_core.trust.signing import RemoteKey
 from apns_simulator import ProviderKey, make_provider_key
@@ -187,6 +187,28 @@ async def test_a_new_key_signs_once_where_the_old_one_had_signed(kit: Kit) -> No
         assert kit.now() < at + SIGNING_RETRY
         assert client.last_error is None
     assert (old.begun, new.begun) == (1, 1)
+
+
+@each_loop
+async def test_a_key_is_replaced_as_long_as_there_is_something_to_sign_for(kit: Kit) -> None:
+    old, new = make_provider_key(), make_provider_key()
+    server = kit.serve(authentication="token", trusted_keys=new.trusted(), latency=1)
+    client = kit.client(server, signer=old, connect_floor=0.0)
+    with pytest.raises(ClientClosed, match="not open yet"):
+        replace_signer(client, new)
+    async with client:
+        kit.look_up = lambda: kit.sleep(5)
+        task = kit.spawn(send, client)
+        await kit.turns()
+        closing = kit.spawn(client.aclose)
+        await kit.turns()
+        replace_signer(client, new)
+        assert await task.end() == "accepted"
+        assert await closing.end() == "None"
+        with pytest.raises(ClientClosed, match="is closed"):
+            replace_signer(client, old)
+    with pytest.raises(ClientClosed, match="is closed"):
+        replace_signer(client, old)
 
 
 @each_loop

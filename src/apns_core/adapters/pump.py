@@ -150,7 +150,12 @@ class PumpBase(ABC, Generic[L]):
         self.tell(self.sender.receive_eof, link.connection_id)
 
     def replace_token_signer(self, token_signer: TokenSigner) -> None:
-        """Have the next token signed by another key, and none of the old one's sent."""
+        """Have the next token signed by another key, and none of the old one's sent.
+
+        Raises ClientClosed when nothing is left to be signed for: one that closes may still sign.
+        """
+        if self._bug is not None or self.sender.closed:
+            raise self.closed_error()
         self._token_signer = token_signer
         # By the old key: it may take its time, and is not waited for. To be known before the sender
         # is told, who may have the new key sign there and then.
