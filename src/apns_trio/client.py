@@ -104,8 +104,7 @@ class Client:
             try:
                 pump.abort()
             finally:
-                # Without `exc`, which it would wrap in a group. None of the tasks raises anything.
-                await nursery.__aexit__(None, None, None)
+                await _leave(nursery)
 
     async def send(self, notification: Request) -> Outcome[object]:
         """Send a notification, broadcast or channel request, and return what came of it.
@@ -186,3 +185,20 @@ class Client:
         if self._pump is None:
             raise ClientClosed("the client is not open yet: use it as `async with`")
         return self._pump
+
+
+async def _leave(nursery: AbstractAsyncContextManager[trio.Nursery]) -> None:
+    """Wait for its tasks, none of which raises anything. Raises KeyboardInterrupt as it is.
+
+    It is not told of the exception that leaves the block, which it would wrap in a group.
+    """
+    try:
+        await nursery.__aexit__(None, None, None)
+    except BaseExceptionGroup as group:
+        interrupts, others = group.split(KeyboardInterrupt)
+        if interrupts is None or others is not None:
+            raise
+    else:
+        return
+    # Ctrl-C, while it waited. Out here its context is what left the block, and not the group.
+    raise KeyboardInterrupt

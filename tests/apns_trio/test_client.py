@@ -106,6 +106,48 @@ def test_ctrl_c_in_the_body_comes_out_as_itself() -> None:
     on_trio.run(scenario)
 
 
+@pytest.mark.parametrize(("error", "times"), [(None, 1), (None, 2), (ValueError(), 1)])
+def test_ctrl_c_while_the_client_s_tasks_end_comes_out_as_itself(
+    error: Exception | None, times: int
+) -> None:
+    steps: list[str] = []
+
+    @trio.lowlevel.enable_ki_protection  # or it comes out of the source, and not of who waits
+    def interrupt() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    async def scenario(kit: Kit) -> None:
+        async def source() -> AsyncIterator[Notification]:
+            try:
+                yield notification()
+                await kit.sleep(100)
+            finally:
+                with kit.shielded():
+                    for _ in range(times):
+                        await kit.sleep(1)
+                        interrupt()
+                    await kit.sleep(1)
+                steps.append("ended")
+
+        with pytest.raises(KeyboardInterrupt) as caught:  # noqa: PT012 - it leaves the inner block
+            async with kit.client(kit.serve()) as client:
+                outcomes = client.send_many(source())
+                await anext(aiter(outcomes))
+                if error is not None:
+                    raise error
+        context = caught.value.__context__
+        if error is None and times == 2:
+            assert isinstance(context, KeyboardInterrupt)
+        else:
+            assert context is error
+        assert steps == ["ended"]
+        assert kit.now() == times + 1
+
+    on_trio.run(scenario)
+    if error is not None:
+        error.__traceback__ = None
+
+
 def test_ctrl_c_in_a_task_of_the_client_interrupts_the_body() -> None:
     """In that task it would come out in a group."""
 
