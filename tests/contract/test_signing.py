@@ -1,5 +1,6 @@
 """Signers of provider tokens that take their time, and what goes on meanwhile."""
 
+import asyncio
 import threading
 import time
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from apns_core import ClientClosed, InvalidField
 from apns_core.trust.provider_token import SIGNING_RETRY, TokenSigner
 from apns_core.trust.signing import RemoteKey
 from apns_simulator import ProviderKey, make_provider_key
-from tests.contract.kit import Client, Kit, each_loop, name_of, send
+from tests.contract.kit import Client, Kit, both_loops, each_loop, name_of, send
 
 
 @dataclass
@@ -113,6 +114,31 @@ async def test_what_a_signer_raises_in_its_thread_is_told_and_tried_again(
         assert str(client.last_error) == f"signing raised {type(error).__name__}"
     assert slow.begun == 2
     error.__traceback__ = None
+
+
+class Cancelled(BaseException):
+    """Such as ``asyncio.CancelledError``: no Exception, and of no program's end."""
+
+
+@pytest.mark.parametrize("error", [ValueError, Cancelled, asyncio.CancelledError, GeneratorExit])
+@both_loops
+async def test_what_a_signer_raises_is_tried_again(kit: Kit, error: type[BaseException]) -> None:
+    class Fails:
+        key = make_provider_key()
+        signed = 0
+
+        def sign(self, issued_at: int) -> str:
+            self.signed += 1
+            if self.signed == 1:
+                raise error
+            return self.key.sign(issued_at)
+
+    signer = Fails()
+    server = kit.serve(authentication="token", trusted_keys=signer.key.trusted())
+    async with kit.client(server, signer=signer) as client:
+        assert await send(client) == "accepted"
+        assert str(client.last_error) == f"signing raised {error.__name__}"
+    assert kit.now() == SIGNING_RETRY
 
 
 @each_loop

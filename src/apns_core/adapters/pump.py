@@ -305,7 +305,7 @@ class PumpBase(ABC, Generic[L]):
             self._take(signed(signer, issued_at), self.now())
             return
         # A thread may meet the end of all, and is to tell of that too.
-        sign = partial(signed, signer, issued_at, catch=BaseException)
+        sign = partial(signed, signer, issued_at, but=())
         self._signings += 1
         self._signing = self._signings
         try:

@@ -33,10 +33,18 @@ def check_signer(signer: TokenSigner | None) -> None:
 
 
 def signed(
-    signer: TokenSigner, issued_at: int, *, catch: type[BaseException] = Exception
+    signer: TokenSigner,
+    issued_at: int,
+    *,
+    but: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit),
 ) -> Signed:
-    """Sign; a key service may fail in any way, which is no more than a result."""
+    """Sign; a key service may fail in any way, which is no more than a result.
+
+    Such as in a cancellation of its own, which is meant for nobody else. Raises what is in ``but``.
+    """
     try:
         return signer.sign(issued_at)
-    except catch as error:
+    except but:
+        raise
+    except BaseException as error:  # noqa: BLE001 - see above
         return NotSigned(type(error).__name__)
