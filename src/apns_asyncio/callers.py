@@ -70,6 +70,7 @@ class Batch(BatchBase[ReadAhead]):
             if self._error is not None:
                 raise self._error
         finally:
+            self._exhausted = True
             pump.leave(self)
             if self._unanswered:
                 pump.tell(pump.sender.withdraw, self)

@@ -130,6 +130,7 @@ class Client:
         What ``notifications`` raises is raised here, after the outcomes of all that it gave before;
         so is ClientClosed, when the client closes before all are taken. What was read ahead by then
         ends as ``Unprocessed(CLOSED)``. Raises ClientClosed at once on a client that is not open.
+        What an asynchronous iterable raises when it is closed before its end goes to the log.
 
         When the generator is closed early, what is still queued is withdrawn. ``break`` alone
         closes it only when it is collected; `contextlib.aclosing` does it there and then.

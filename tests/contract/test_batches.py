@@ -1,6 +1,7 @@
 """What a batch does at its ends: its source stopped, what that gave accounted for."""
 
 import gc
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from itertools import count
@@ -13,6 +14,7 @@ from apns_simulator import make_provider_key
 from tests.contract.kit import (
     Client,
     Kit,
+    Log,
     both_loops,
     collect,
     counted,
@@ -229,6 +231,55 @@ async def test_others_have_their_turn_between_the_rows_of_a_slow_source(kit: Kit
         assert await send(client, 1_000) == "accepted"
         assert len(given) < 200
         assert (await batch.end()).count("accepted") == 200
+
+
+@pytest.mark.parametrize("how", ["aclosing", "closing", "what cannot be submitted"])
+@both_loops
+async def test_what_a_source_raises_when_it_is_closed_is_told(kit: Kit, how: str) -> object:
+    async def source() -> AsyncIterator[Notification]:
+        try:
+            yield notification()
+            if how == "what cannot be submitted":
+                yield NO_NOTIFICATION
+            await kit.sleep(50_000)
+        finally:
+            raise ZeroDivisionError
+
+    log = Log()
+    logger = logging.getLogger(f"apns_{kit.name}")
+    logger.addHandler(log)
+    try:
+        async with kit.client(kit.serve()) as client:
+            outcomes = client.send_many(source())
+            assert describe(await outcomes.__anext__()) == "accepted"
+            await (outcomes if how == "aclosing" else client).aclose()
+            end = await kit.spawn(collect, outcomes).end()
+    finally:
+        logger.removeHandler(log)
+    assert log.said == [("WARNING", "a source raised ZeroDivisionError when it was closed")]
+    return end
+
+
+@both_loops
+async def test_what_a_source_raises_is_told_once(kit: Kit) -> None:
+    """Raised to who takes the outcomes, it is not for the log, whatever comes before that."""
+
+    async def source() -> AsyncIterator[Notification]:
+        yield notification()
+        raise ZeroDivisionError
+
+    log = Log()
+    logger = logging.getLogger(f"apns_{kit.name}")
+    logger.addHandler(log)
+    try:
+        async with kit.client(kit.serve()) as client:
+            outcomes = client.send_many(source())
+            assert describe(await outcomes.__anext__()) == "accepted"
+            await client.aclose()
+            assert await kit.spawn(collect, outcomes).end() == "ZeroDivisionError"
+    finally:
+        logger.removeHandler(log)
+    assert log.said == []
 
 
 @pytest.mark.parametrize("again", ["asked again", "left alone"])

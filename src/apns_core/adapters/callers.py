@@ -67,6 +67,9 @@ class AnswerBase(ABC):
 class Reader(Iterator[Request], Protocol):
     """Iterates over what was read of an asynchronous source by now."""
 
+    error: BaseException | None
+    """What the source raised."""
+
     @property
     def ready(self) -> bool:
         """Whether there is something to take."""
@@ -75,11 +78,6 @@ class Reader(Iterator[Request], Protocol):
     @property
     def ended(self) -> bool:
         """Whether there is nothing to take, and never will be."""
-        ...
-
-    @property
-    def error(self) -> BaseException | None:
-        """What the source raised."""
         ...
 
     def cancel(self) -> None:
@@ -198,6 +196,11 @@ class BatchBase(ABC, Generic[R]):
             self._unanswered += 1
             self.deliver(Unprocessed(notification, self, Cause.CLOSED))
         self._signal()
+        error = reader.error
+        if reader.ended and isinstance(error, Exception) and error is not self._error:
+            # It was closed, and could not clean up, say. There is nobody at whom to raise it.
+            reader.error = None
+            self._pump.on_source_error(error)
 
     def _give_up(self, error: BaseException) -> None:
         """Take nothing more, although there is more."""

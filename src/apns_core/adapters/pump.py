@@ -207,6 +207,11 @@ class PumpBase(ABC, Generic[L]):
         if caller is self._guest:
             self._guest = None
 
+    def on_source_error(self, error: Exception) -> None:
+        """Write to the log what a source raised at its end that is raised nowhere else."""
+        with suppress(Exception):  # see `_report`
+            self._warn(f"a source raised {type(error).__name__} when it was closed", error)
+
     # ── the end ──
 
     def _begin_close(self, timeout: float | None) -> None:
