@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Final, final
 
 from apns_asyncio.link import Link
@@ -35,6 +36,9 @@ class Pump(PumpBase[Link]):
     ) -> None:
         super().__init__(sender, token_signer)
         self.loop: Final = asyncio.get_running_loop()
+        # That of the client: connections and timers are to inherit nothing from who happens to
+        # cause them, nor to keep it alive.
+        self._context = copy_context()
         self._ssl_context = ssl_context
         self._proxy = proxy
         self._tasks: set[asyncio.Task[None]] = set()
@@ -59,7 +63,7 @@ class Pump(PumpBase[Link]):
         """Drain once in this turn of the loop, however many inputs it brings."""
         if not self._scheduled:
             self._scheduled = True
-            self.loop.call_soon(self._turn)
+            self.loop.call_soon(self._turn, context=self._context)
 
     def on_lost(self, link: Link, error: Exception | None) -> None:
         """Tell the sender that a connection is gone; whatever its transport met is for the log."""
@@ -117,7 +121,8 @@ class Pump(PumpBase[Link]):
                 self._finished.set()
 
     def _connect(self, command: Connect) -> Link:
-        return Link(command, self._ssl_context, self._proxy, self)
+        # A copy, for a turn may be in it already.
+        return self._context.copy().run(Link, command, self._ssl_context, self._proxy, self)
 
     def _start_thread(self, sign: Callable[[], Signed], then: Callable[[Signed], None]) -> None:
         def run() -> None:
@@ -133,7 +138,7 @@ class Pump(PumpBase[Link]):
             self._awaited = self._invitations
             # Behind its waking, even if a turn is scheduled already.
             self._scheduled = True
-            self.loop.call_soon(self._ask_next, self._invitations)
+            self.loop.call_soon(self._ask_next, self._invitations, context=self._context)
 
     def _ask_next(self, invitation: int) -> None:
         self._pass_over(invitation)
@@ -156,7 +161,7 @@ class Pump(PumpBase[Link]):
             self._timer = None
         if due is not None:
             self._due = due
-            self._timer = self.loop.call_at(due, self._on_timer)
+            self._timer = self.loop.call_at(due, self._on_timer, context=self._context)
 
     def _on_timer(self) -> None:
         self._timer = None

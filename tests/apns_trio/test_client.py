@@ -1,10 +1,9 @@
-"""What trio alone knows: nurseries, shields, contexts, groups of exceptions, Ctrl-C."""
+"""What trio alone knows: nurseries, shields, groups of exceptions, Ctrl-C."""
 
 import select
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextvars import ContextVar
 from unittest.mock import patch
 
 import pytest
@@ -18,8 +17,6 @@ from apns_simulator import SimulatorConfig, SimulatorThread, Temper, make_provid
 from apns_trio.pump import Pump
 from tests.contract import on_trio
 from tests.contract.kit import Client, Kit, collect, name_of, notification, notifications, send
-
-NAME: ContextVar[str] = ContextVar("NAME", default="the client's")
 
 
 def _pump(client: Client) -> Pump:
@@ -55,40 +52,6 @@ def test_a_shield_around_the_body_is_a_shield() -> None:
         assert outer.cancelled_caught
 
     on_trio.run(scenario)
-
-
-def test_a_connection_inherits_no_context_of_a_caller() -> None:
-    async def scenario(kit: Kit) -> str:
-        seen: list[str] = []
-
-        async def look_up() -> None:
-            seen.append(NAME.get())
-
-        kit.look_up = look_up
-        async with kit.client(kit.serve()) as client:
-            NAME.set("the caller's")
-            await send(client)
-        return seen[0]
-
-    assert on_trio.run(scenario).result == "the client's"
-
-
-def test_a_source_is_read_in_the_context_of_its_caller() -> None:
-    async def scenario(kit: Kit) -> set[str]:
-        seen: set[str] = set()
-
-        async def source() -> AsyncIterator[Notification]:
-            for each in notifications(3):
-                seen.add(NAME.get())
-                yield each
-
-        async with kit.client(kit.serve()) as client:
-            NAME.set("the caller's")
-            async for _ in client.send_many(source()):
-                pass
-        return seen
-
-    assert on_trio.run(scenario).result == {"the caller's"}
 
 
 def test_ctrl_c_in_the_body_comes_out_as_itself() -> None:
