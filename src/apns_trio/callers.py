@@ -87,6 +87,9 @@ class Batch(BatchBase[ReadAhead]):
             return self._outcomes.popleft()
         error, self._error = self._error, None
         await self.aclose()
+        if isinstance(error, StopAsyncIteration):
+            # Let out it would pass for the end; what is a generator in asyncio does the same.
+            raise RuntimeError("the iterable raised StopAsyncIteration") from error  # noqa: TRY004
         raise error or StopAsyncIteration
 
     async def aclose(self) -> None:

@@ -309,6 +309,19 @@ async def test_a_source_may_close_the_outcomes_that_are_made_of_it(kit: Kit, aga
     assert kit.now() == 10
 
 
+@both_loops
+async def test_a_source_that_raises_what_would_pass_for_its_end(kit: Kit) -> None:
+    def source() -> Iterator[Notification]:
+        yield notification()
+        raise StopAsyncIteration
+
+    async with kit.client(kit.serve()) as client:
+        outcomes = client.send_many(source())
+        assert describe(await outcomes.__anext__()) == "accepted"
+        with pytest.raises(RuntimeError, match="raised StopAsyncIteration"):
+            await outcomes.__anext__()
+
+
 @each_loop
 async def test_outcomes_that_nobody_ever_named_are_stopped(kit: Kit) -> None:
     given: list[int] = []
