@@ -2,15 +2,15 @@
 
 import ssl
 from contextlib import ExitStack
-from typing import Final, cast, final
+from typing import Final, final
 
 import trio
 
 from apns_core import Connect, Endpoint
 from apns_core.adapters.pump import PumpBase, looking_up, refused_unheard
 from apns_core.proxy import Proxy
-from apns_core.tcp import set_options
 from apns_core.trust.tls import check_alpn
+from apns_trio.dial import dial
 from apns_trio.proxy import open_tunnel
 from apns_trio.tls_stream import TlsStream
 
@@ -99,7 +99,7 @@ class Link:
                 with trio.fail_at(self._deadline):
                     with looking_up():
                         if self._proxy is None:
-                            plain = await _dial(self.endpoint)
+                            plain = await dial(self.endpoint.host, self.endpoint.port)
                         else:
                             plain = await open_tunnel(self._proxy, self.endpoint, self._deadline)
                     stream = TlsStream(plain, self._context, self.endpoint.host)
@@ -154,17 +154,3 @@ class Link:
     def _write_soon(self) -> None:
         self._writing = True
         self._due.set()
-
-
-async def _dial(endpoint: Endpoint) -> trio.SocketStream:
-    """Look up the name afresh, and race the addresses. Raises OSError, of all addresses."""
-    try:
-        stream = await trio.open_tcp_stream(endpoint.host, endpoint.port)
-    except OSError as error:
-        cause = cast("ExceptionGroup[OSError] | None", error.__cause__)
-        if not isinstance(cause, ExceptionGroup):
-            raise
-        errors = cause.exceptions
-        raise errors[0] if len(errors) == 1 else OSError("; ".join(map(str, errors))) from None
-    set_options(stream.socket)
-    return stream

@@ -7,7 +7,7 @@ import trio
 from apns_core.endpoints import Endpoint
 from apns_core.errors import ConnectFailed
 from apns_core.proxy import ANSWER_MARGIN, Proxy, Tunnel
-from apns_core.tcp import set_options
+from apns_trio.dial import dial
 
 __all__ = ["open_tunnel"]
 
@@ -29,11 +29,10 @@ async def open_tunnel(proxy: Proxy, endpoint: Endpoint, deadline: float) -> trio
 
 async def _open_tunnel(proxy: Proxy, endpoint: Endpoint) -> trio.SocketStream:
     try:
-        stream = await trio.open_tcp_stream(proxy.host, proxy.port)
+        stream = await dial(proxy.host, proxy.port)
     except OSError as error:
         raise ConnectFailed(f"{proxy!r} cannot be reached: {error}") from error
     try:
-        set_options(stream.socket)
         tunnel = Tunnel(proxy, endpoint)
         while not tunnel.established:
             await stream.send_all(tunnel.data_to_send())

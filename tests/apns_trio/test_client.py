@@ -1,5 +1,7 @@
 """What trio alone knows: nurseries, shields, groups of exceptions, Ctrl-C."""
 
+import errno
+import os
 import select
 import signal
 import socket
@@ -283,6 +285,21 @@ def test_a_proxy_for_whose_look_up_there_is_no_thread_is_tried_again() -> None:
         return outcome
 
     assert on_trio.run(scenario).result == "unprocessed DEADLINE"
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["127.0.0.1", "127.0.0.2"]])
+def test_why_a_proxy_cannot_be_reached_is_told(addresses: list[str]) -> None:
+    async def scenario(kit: Kit) -> str:
+        kit.addresses = addresses
+        proxy = Proxy("http://localhost:9")
+        async with kit.make_client(Endpoint("localhost", 9), proxy=proxy) as client:
+            await send(client)
+            return str(client.last_error)
+
+    told = on_trio.run(scenario).result
+    assert isinstance(told, str)
+    assert "cannot be reached" in told
+    assert told.count(os.strerror(errno.ECONNREFUSED)) == len(addresses)
 
 
 def test_an_answer_that_was_there_in_time_counts_after_the_loop_was_held_up() -> None:
