@@ -29,8 +29,8 @@ __all__ = ["Client"]
 class Client:
     """A sender of notifications to one endpoint. Use it as ``async with``, once and in one loop.
 
-    ``token_signer`` signs provider tokens, in a thread if it is ``blocking``; None means that
-    ``ssl_context`` presents a certificate.
+    ``token_signer`` signs provider tokens; one that is ``blocking`` does so in a thread, and within
+    20 s or in vain. None means that ``ssl_context`` presents a certificate.
     ``ssl_context`` replaces the default, which trusts the system's authorities; ALPN and the
     minimum version are set on it. ``proxy`` is a tunnel to the endpoint, by HTTP CONNECT or SOCKS5.
 

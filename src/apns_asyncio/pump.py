@@ -12,7 +12,7 @@ from typing import Final, final
 from apns_asyncio.link import Link
 from apns_core import Connect, Sender
 from apns_core.adapters.pump import Caller, PumpBase
-from apns_core.adapters.signers import Signed
+from apns_core.adapters.signers import SIGNING_TIMEOUT, TIMED_OUT, Signed
 from apns_core.proxy import Proxy
 from apns_core.trust.provider_token import TokenSigner
 
@@ -48,6 +48,7 @@ class Pump(PumpBase[Link]):
         self._timer: asyncio.TimerHandle | None = None
         self._due = now
         """When it was set for; not every loop's handle can tell."""
+        self._signing_limit: asyncio.TimerHandle | None = None
         self._latest = now
         self._disconnected = asyncio.Event()
         """Whether nothing is left of the sender and its links."""
@@ -118,6 +119,8 @@ class Pump(PumpBase[Link]):
             self._disconnected.set()
             if not self._tasks:
                 self._set_timer(None)
+                if self._signing_limit is not None:
+                    self._signing_limit.cancel()
                 self._finished.set()
 
     def _connect(self, command: Connect) -> Link:
@@ -128,10 +131,20 @@ class Pump(PumpBase[Link]):
         def run() -> None:
             result = sign()
             with suppress(RuntimeError):  # the loop is closed: nobody wants it
-                self.loop.call_soon_threadsafe(then, result)
+                self.loop.call_soon_threadsafe(end, result)
+
+        def end(result: Signed) -> None:
+            limit.cancel()
+            then(result)
 
         # None of the loop's own executor, for whose threads `asyncio.run` waits at its end.
-        threading.Thread(target=run, name="apns_asyncio signs", daemon=True).start()
+        thread = threading.Thread(target=run, name="apns_asyncio signs", daemon=True)
+        thread.start()
+        if self._signing_limit is not None:
+            self._signing_limit.cancel()
+        self._signing_limit = limit = self.loop.call_later(
+            SIGNING_TIMEOUT, then, TIMED_OUT, context=self._context
+        )
 
     def _await_guest(self) -> None:
         if self._awaited != self._invitations:

@@ -11,7 +11,7 @@ import trio
 
 from apns_core import Connect, Sender
 from apns_core.adapters.pump import Caller, PumpBase
-from apns_core.adapters.signers import NotSigned, Signed
+from apns_core.adapters.signers import SIGNING_TIMEOUT, TIMED_OUT, NotSigned, Signed
 from apns_core.proxy import Proxy
 from apns_core.trust.provider_token import TokenSigner
 from apns_trio.link import Link
@@ -121,13 +121,15 @@ class Pump(PumpBase[Link]):
         self, scope: trio.CancelScope, sign: Callable[[], Signed], then: Callable[[Signed], None]
     ) -> None:
         with scope:
+            result: Signed = TIMED_OUT
             try:
-                result = await trio.to_thread.run_sync(
-                    sign,
-                    abandon_on_cancel=True,
-                    # Its own: one that was abandoned may hold its place for long.
-                    limiter=trio.CapacityLimiter(1),
-                )
+                with trio.move_on_after(SIGNING_TIMEOUT):
+                    result = await trio.to_thread.run_sync(
+                        sign,
+                        abandon_on_cancel=True,
+                        # Its own: one that was abandoned may hold its place for long.
+                        limiter=trio.CapacityLimiter(1),
+                    )
             except RuntimeError as error:  # there is no thread to be had
                 result = NotSigned(type(error).__name__)
             then(result)

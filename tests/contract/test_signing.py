@@ -13,6 +13,7 @@ import pytest
 import apns_asyncio
 import apns_trio
 from apns_core import ClientClosed, InvalidField
+from apns_core.adapters.signers import SIGNING_TIMEOUT
 from apns_core.trust.provider_token import SIGNING_RETRY, TokenSigner
 from apns_core.trust.signing import RemoteKey
 from apns_simulator import ProviderKey, make_provider_key
@@ -139,6 +140,54 @@ async def test_what_a_signer_raises_is_tried_again(kit: Kit, error: type[BaseExc
         assert await send(client) == "accepted"
         assert str(client.last_error) == f"signing raised {error.__name__}"
     assert kit.now() == SIGNING_RETRY
+
+
+@each_loop
+async def test_a_signer_that_hangs_has_failed_after_a_while(kit: Kit) -> None:
+    slow = Slow()
+    server = kit.serve(authentication="token", trusted_keys=slow.key.trusted())
+    connection = {"request_timeout": 1_000.0}
+    async with kit.client(server, signer=slow, connection=connection) as client:
+        answer = Answers(kit, client)
+        await kit.until(lambda: slow.begun)
+        await kit.sleep(SIGNING_TIMEOUT - 1)
+        assert client.last_error is None
+        await kit.sleep(1.1)
+        assert str(client.last_error) == "signing raised TimeoutError"
+        slow.may.set()
+        await kit.until(lambda: slow.ended)
+        await kit.turns()
+        assert not kit.sender(client).in_flight  # what came late is ignored
+        await kit.sleep(SIGNING_RETRY - 0.5)
+        assert await answer.end() == "accepted"
+    assert slow.begun == 2
+
+
+@pytest.mark.parametrize("then", ["they end", "the key is replaced"])
+@each_loop
+async def test_no_more_threads_than_so_many_hang(kit: Kit, then: str) -> None:
+    slow = Slow()
+    new = make_provider_key()
+    trusted = {**slow.key.trusted(), **new.trusted()}
+    server = kit.serve(authentication="token", trusted_keys=trusted)
+    connection = {"request_timeout": 1_000.0}
+    with patch("apns_core.adapters.pump.MAX_THREADS", 2):
+        async with kit.client(server, signer=slow, connection=connection) as client:
+            answer = Answers(kit, client)
+            await kit.sleep(SIGNING_TIMEOUT + SIGNING_RETRY + 1)
+            await kit.until(lambda: slow.begun == 2)
+            await kit.sleep(SIGNING_TIMEOUT + 5 * SIGNING_RETRY)
+            assert slow.begun == 2
+            if then == "they end":
+                slow.may.set()
+                await kit.until(lambda: slow.ended == 2)
+                await kit.sleep(SIGNING_RETRY)
+            else:
+                replace_signer(client, new)
+            assert await answer.end() == "accepted"
+            slow.may.set()
+            await kit.until(lambda: slow.ended == slow.begun)
+        assert slow.begun == (3 if then == "they end" else 2)
 
 
 @each_loop

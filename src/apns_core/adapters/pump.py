@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar, cast
 
-from apns_core.adapters.signers import NotSigned, Signed, signed
+from apns_core.adapters.signers import MAX_THREADS, TIMED_OUT, NotSigned, Signed, signed
 from apns_core.commands import Command, Connect, ConnectionId, Disconnect
 from apns_core.endpoints import Endpoint
 from apns_core.errors import ApnsError, ClientClosed, ConnectFailed
@@ -85,6 +85,8 @@ class PumpBase(ABC, Generic[L]):
         self._signings = 0
         self._signing: int | None = None
         """Which signing a thread is at, whose result is wanted."""
+        self._in_threads: set[int] = set()
+        """Which signings of this signer's have not ended, wanted or not."""
         self._links: dict[ConnectionId, L] = {}
         self._callers: set[Caller] = set()
         self._line: OrderedDict[Caller, None] = OrderedDict()
@@ -110,7 +112,10 @@ class PumpBase(ABC, Generic[L]):
 
     @abstractmethod
     def _start_thread(self, sign: Callable[[], Signed], then: Callable[[Signed], None]) -> None:
-        """Call ``sign`` in a thread, and ``then`` in the loop; nothing waits for it at the end."""
+        """Call ``sign`` in a thread, and ``then`` in the loop; nothing waits for it at the end.
+
+        After `SIGNING_TIMEOUT`, call ``then`` with `TIMED_OUT`. To call it again does no harm.
+        """
 
     @abstractmethod
     def _set_timer(self, due: float | None) -> None:
@@ -157,6 +162,7 @@ class PumpBase(ABC, Generic[L]):
         if self._bug is not None or self.sender.closed:
             raise self.closed_error()
         self._token_signer = token_signer
+        self._in_threads = set()
         # By the old key: it may take its time, and is not waited for. To be known before the sender
         # is told, who may have the new key sign there and then.
         outstanding, self._signing = self._signing, None
@@ -309,17 +315,31 @@ class PumpBase(ABC, Generic[L]):
         if not getattr(signer, "blocking", False):
             self._take(signed(signer, issued_at), self.now())
             return
-        # A thread may meet the end of all, and is to tell of that too.
-        sign = partial(signed, signer, issued_at, but=())
+        in_threads = self._in_threads
+        if len(in_threads) >= MAX_THREADS:
+            self._take(TIMED_OUT, self.now())
+            return
         self._signings += 1
-        self._signing = self._signings
+        self._signing = signing = self._signings
+
+        def sign() -> Signed:
+            try:
+                # A thread may meet the end of all, and is to tell of that too.
+                return signed(signer, issued_at, but=())
+            finally:
+                in_threads.discard(signing)
+
+        in_threads.add(signing)
         try:
-            self._start_thread(sign, partial(self._on_signed, self._signing))
+            self._start_thread(sign, partial(self._on_signed, signing))
         except RuntimeError as error:  # there is none to be had
+            in_threads.discard(signing)
             self._signing = None
             self._take(NotSigned(type(error).__name__), self.now())
 
     def _on_signed(self, signing: int, result: Signed) -> None:
+        if result is not TIMED_OUT:
+            self._in_threads.discard(signing)  # where none was to be had, too
         if signing == self._signing and not self.sender.closed:
             self._signing = None
             self.tell(self._take, result)

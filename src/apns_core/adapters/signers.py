@@ -2,12 +2,29 @@
 
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import TypeAlias, final
+from typing import Final, TypeAlias, final
 
 from apns_core.errors import InvalidField
 from apns_core.trust.provider_token import TokenSigner
 
-__all__ = ["NotSigned", "Signed", "check_signer", "signed"]
+__all__ = [
+    "MAX_THREADS",
+    "SIGNING_TIMEOUT",
+    "TIMED_OUT",
+    "NotSigned",
+    "Signed",
+    "check_signer",
+    "signed",
+]
+
+SIGNING_TIMEOUT: Final = 20.0
+"""Seconds after which a signer in a thread counts as failed, and what it still brings is ignored. A
+key service that is of use answers within one or two. Less than the 30 s that notifications wait by
+default: when they end, `last_error` tells why."""
+
+MAX_THREADS: Final = 100
+"""Threads in which one signer may hang at a time. A thread cannot be ended, and each attempt takes
+another; so many are 50 minutes of a key service that neither answers nor hangs up."""
 
 
 @final
@@ -18,6 +35,8 @@ class NotSigned:
     error: str
     """The name of its class; its text might quote the key."""
 
+
+TIMED_OUT: Final = NotSigned(TimeoutError.__name__)
 
 Signed: TypeAlias = str | NotSigned
 """What comes of a signing: a JWT, which is still to be looked at."""
