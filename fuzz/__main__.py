@@ -91,6 +91,8 @@ def _run(name: str, seconds: int, seed: int) -> dict[str, Any]:
         f"-dict={_WORK / 'dictionary'}",
         f"-artifact_prefix={findings}/",
         f"-timeout={_INPUT_TIMEOUT}",
+        # By itself libFuzzer keeps what takes 10 s, which is as much a matter of the machine.
+        f"-report_slow_units={_INPUT_TIMEOUT}",
         f"-rss_limit_mb={_MEMORY}",
         "-print_final_stats=1",
         # Fields of lengths that grow slowly are what we have; reaching them is cheap.
