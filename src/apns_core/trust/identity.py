@@ -200,8 +200,12 @@ def _load_pkcs12(field: str, data: object, password: object) -> _Loaded:
         return InvalidField(field, "not bytes")
     if password is not None and _password(password) is None:
         return InvalidField("password", "neither bytes nor a text that UTF-8 has")
+    octets = _password(password)
+    if octets is not None and b"\0" in octets:
+        # cryptography would panic, which is no Exception, and quote the password in doing so.
+        return InvalidField("password", "has a NUL in it, which no password of PKCS#12 can have")
     try:
-        bundle = load_pkcs12(data, _password(password))
+        bundle = load_pkcs12(data, octets)
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         return InvalidField(field, "is no PKCS#12 bundle, or its password is missing or wrong")
     if bundle.key is None:

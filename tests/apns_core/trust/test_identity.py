@@ -221,6 +221,10 @@ WRONG: Final[dict[str, tuple[Callable[[], object], str]]] = {
         lambda: ProviderIdentity.from_pkcs12(pkcs12(), password="canary"),
         "data: is no PKCS#12 bundle, or its password",
     ),
+    "PKCS#12, a password with a NUL": (
+        lambda: ProviderIdentity.from_pkcs12(pkcs12(), password="canary\0"),
+        "password: has a NUL in it",
+    ),
     "PKCS#12, no password": (
         lambda: ProviderIdentity.from_pkcs12(pkcs12()),
         "data: is no PKCS#12 bundle, or its password",
