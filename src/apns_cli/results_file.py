@@ -142,7 +142,7 @@ class ResultsFile:
             ended = text.endswith(b"\n")
             record = _record(text, greatest)
             if record is None:
-                if not ended:
+                if not ended and (number > 1 or _may_begin_a_record(text)):
                     break  # cut short by the end of the process: no outcome on record
                 raise UnfitResults(f"line {number} is not one that apns send-file writes")
             line = cast("int", record["line"])
@@ -238,6 +238,17 @@ def _record(text: bytes, greatest: int) -> Record | None:
     if not isinstance(outcome, str) or outcome not in _REASONS:
         return None
     return record if isinstance(device, str) and _FINGERPRINT(device) else None
+
+
+def _may_begin_a_record(text: bytes) -> bool:
+    """Whether what is cut short may be ours, where no whole line says whose file it is.
+
+    After a loss of power it may be NULs.
+    """
+    return text.startswith(_BEGINNING) or _BEGINNING.startswith(text.rstrip(b"\0"))
+
+
+_BEGINNING: Final = b'{"line":'
 
 
 def reason_of(record: Record) -> str:

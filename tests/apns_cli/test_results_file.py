@@ -161,6 +161,13 @@ def test_what_a_loss_of_power_leaves_is_no_outcome(tail: bytes, path: Path) -> N
     assert path.read_text() == line(1)
 
 
+@pytest.mark.parametrize("left", [b"", b"\0" * 100, b'{"li', b'{"line":1,"dev', b'{"line":1\0\0'])
+def test_nothing_but_a_line_cut_short_is_no_outcome(left: bytes, path: Path) -> None:
+    path.write_bytes(left)
+    assert resume(path).count == 0
+    assert path.read_bytes() == b""
+
+
 def test_the_first_outcome_of_a_line_stands(path: Path) -> None:
     path.write_text(line(1) + line(1, "unknown", cause="deadline"))
     assert resume(path).tally.members()["accepted"] == 1
@@ -189,6 +196,16 @@ def test_a_file_of_another_kind_is_left_as_it_is(strange: str, path: Path) -> No
         resume(path)
     assert path.read_text() == text
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("strange", [b"a note", b'{"aps":{"alert":"Hello"}}', b"\x89PNG\0\0"])
+def test_a_file_of_another_kind_without_a_line_break_is_left_as_it_is(
+    strange: bytes, path: Path
+) -> None:
+    path.write_bytes(strange)
+    with pytest.raises(UnfitResults, match=r"^line 1 is not one"):
+        resume(path)
+    assert path.read_bytes() == strange
 
 
 def test_a_check_that_fails_leaves_the_file_as_it_is(path: Path) -> None:
