@@ -170,6 +170,11 @@ class ResultsFile:
             written = os.write(self._descriptor, self._unwritten)
             self._unwritten = self._unwritten[written:]
 
+    @property
+    def unwritten(self) -> int:
+        """How many lines are not in the file, or not to their end."""
+        return len(self._lines) + self._unwritten.count(b"\n")
+
     def sync(self) -> None:
         """Have the disk keep what was flushed, through a loss of power too. Raises OSError."""
         os.fsync(self._descriptor)

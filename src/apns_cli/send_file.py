@@ -262,11 +262,17 @@ def _run(run: FileRun, results: ResultsFile, client: Client, lines: int | None) 
         ):
             asyncio.run(run.run(bar, lines))
     except UnfitInput as error:
-        return f"stopped: INPUT is not as it was: {error}"
+        run.stopped = f"INPUT is not as it was: {error}"
+        return f"stopped: {run.stopped}"
     except OSError as error:
-        return f"stopped: {error.strerror or error}"
+        # It may have stopped before, for the results that failed again at last.
+        run.stopped = run.stopped or error.strerror or str(error)
     if run.stopped is None:
         return None
+    if results.unwritten:
+        # Else nobody knows that these are sent twice.
+        lost = f"{results.unwritten:,} outcomes are not on record"
+        return f"stopped: {run.stopped}; {lost}, and --resume sends these lines again"
     last_error = client.last_error if run.gave_up else None
     why = "" if last_error is None else f" ({explain(last_error)})"
     return f"stopped: {run.stopped}{why}; --resume sends what has no outcome yet"

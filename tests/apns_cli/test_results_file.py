@@ -66,12 +66,15 @@ def test_what_the_system_takes_in_part_is_written_in_whole(
     results.append("0123456789abcdef\n")
     with pytest.raises(OSError, match="No space"):
         results.flush()
+    assert results.unwritten == 1
     results.append("next\n")
+    assert results.unwritten == 2
     full[0] = False
     with pytest.raises(OSError, match="No space"):
         results.flush()
     full[0] = False
     results.close()
+    assert results.unwritten == 0
     assert path.read_text() == "0123456789abcdef\nnext\n"
 
 

@@ -353,10 +353,12 @@ def test_a_stream_that_has_changed_ends_the_run(simulated: Simulated, path: Path
         output, errors = process.communicate("".join(f"{token}\n" for token in tokens(21)))
         assert (process.returncode, errors) == (0, "")
         assert read_facts(output)["Accepted"] == "21"
-    with running(simulated, *args) as process:
-        _, errors = process.communicate("".join(f"{token}\n" for token in tokens(22)[1:]))
+    with running(simulated, *args, "--json") as process:
+        output, errors = process.communicate("".join(f"{token}\n" for token in tokens(22)[1:]))
         assert process.returncode == 1
         assert "stopped: INPUT is not as it was: line 1 is for another device" in errors
+        # Who reads the JSON alone must not take it for the end of the input.
+        assert json.loads(output)["stopped"].startswith("INPUT is not as it was: line 1")
     assert sent(simulated).total() == 21
 
 
@@ -427,7 +429,22 @@ def test_says_that_results_were_not_written(
     monkeypatch.setattr(ResultsFile, "flush", fail)
     result = simulated.run(*HELLO, "--json", str(path))
     assert result.exit_code == 1
-    assert "stopped: No space left on device" in result.stderr
+    assert "stopped: the results cannot be written: No space left on device" in result.stderr
+    assert "20 outcomes are not on record, and --resume sends these lines again" in result.stderr
+
+
+def test_says_that_the_disk_did_not_keep_the_results(
+    simulated: Simulated, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(results: ResultsFile) -> None:
+        del results
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(ResultsFile, "sync", fail)
+    result = simulated.run(*HELLO, "--json", str(path))
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["stopped"] == "Input/output error"
+    assert "stopped: Input/output error; --resume sends" in result.stderr
 
 
 @pytest.mark.parametrize(
