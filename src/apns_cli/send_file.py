@@ -158,10 +158,12 @@ def send_file(
                 _check_beginning(input_file, line_format(), defaults)
             lines = input_file.count_lines()
 
-            def check(earlier: Earlier) -> None:
+        def check(earlier: Earlier) -> None:
+            with _unfit_is_wrong_usage(input_path, results_path):
                 if input_file.is_regular:
                     verify(input_file, line_format(), earlier)
 
+        with _unfit_is_wrong_usage(input_path, results_path, nameless="--results"):
             if resume:
                 results, earlier = ResultsFile.resume(results_path, keep, check)
             else:
@@ -218,8 +220,10 @@ def _open(input_path: Path) -> AbstractContextManager[InputFile]:
 
 
 @contextmanager
-def _unfit_is_wrong_usage(input_path: Path, results_path: Path) -> Generator[None]:
-    """Nothing has been sent yet."""
+def _unfit_is_wrong_usage(
+    input_path: Path, results_path: Path, *, nameless: str = "INPUT"
+) -> Generator[None]:
+    """Nothing has been sent yet. ``nameless``: what an error is of that names no file."""
     try:
         yield
     except FileExistsError:
@@ -227,9 +231,11 @@ def _unfit_is_wrong_usage(input_path: Path, results_path: Path) -> Generator[Non
             f"{results_path} is there already: --resume goes on with it, --overwrite begins anew"
         ) from None
     except OSError as error:
+        if error.filename is None:
+            # It was open already.
+            raise click.UsageError(f"{nameless}: cannot be used ({error.strerror})") from None
         # A name that leads nowhere may be anything, and is not repeated.
-        of_input = error.filename is None or Path(error.filename) == input_path
-        which = "INPUT" if of_input else "--results"
+        which = "INPUT" if Path(error.filename) == input_path else "--results"
         raise click.UsageError(f"{which}: cannot be opened ({error.strerror})") from None
     except UnfitInput as error:
         raise click.UsageError(f"{input_path}: {error}") from None

@@ -433,6 +433,38 @@ def test_says_that_results_were_not_written(
     assert "20 outcomes are not on record, and --resume sends these lines again" in result.stderr
 
 
+def test_a_disk_without_room_to_resume_is_not_the_fault_of_the_input(
+    simulated: Simulated, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert simulated.run(*HELLO, str(path)).exit_code == 0
+    before = results_of(path).read_bytes()
+
+    def fail(results: ResultsFile) -> None:
+        del results
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ResultsFile, "flush", fail)
+    result = simulated.run(*HELLO, "--resume", str(path))
+    assert result.exit_code == 2
+    assert "--results: cannot be used (No space left on device)" in result.stderr
+    assert results_of(path).read_bytes() == before
+
+
+def test_an_input_that_cannot_be_read_is_named(
+    simulated: Simulated, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert simulated.run(*HELLO, str(path)).exit_code == 0
+
+    def fail(*args: object) -> None:
+        del args
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("apns_cli.send_file.verify", fail)
+    result = simulated.run(*HELLO, "--resume", str(path))
+    assert result.exit_code == 2
+    assert "INPUT: cannot be used (Input/output error)" in result.stderr
+
+
 def test_says_that_the_disk_did_not_keep_the_results(
     simulated: Simulated, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
