@@ -1,5 +1,7 @@
 """The `apns` command."""
 
+import errno
+import os
 import sys
 from typing import Final
 
@@ -24,3 +26,15 @@ def main() -> None:
             "  pip install 'apns-core[cli]'\n"
         )
         sys.exit(2)
+    except OSError as error:
+        # Commands take what other files, and the network, do to them.
+        if error.errno not in _FAILED_WRITES:
+            raise
+        # Or else the interpreter writes once more at its end, and has an exit code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.stderr.write(f"apns: standard output cannot be written: {error.strerror}\n")
+        sys.exit(1)
+
+
+_FAILED_WRITES: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
+"""What a full disk says, or a broken one. click sees to a pipe that nobody reads."""

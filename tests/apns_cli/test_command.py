@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 import apns_cli
 from apns_cli.command import COMMANDS, apns
 from apns_core import __compiled__, __version__
+from tests.apns_cli.conftest import Simulated
 
 
 def run_python(program: str) -> "subprocess.CompletedProcess[str]":
@@ -69,6 +71,42 @@ def test_does_not_blame_the_extra_for_anything_else(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "apns_cli.demo", None)
     monkeypatch.setattr(sys, "argv", ["apns", "demo"])
     with pytest.raises(ModuleNotFoundError, match=r"apns_cli\.demo"):
+        apns_cli.main()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["token"],
+        ["token", "--json"],
+        ["send", "--app", "com.example.app", "--body", "Hello", "00fc"],
+        ["send", "--app", "com.example.app", "--body", "Hello", "--json", "00fc"],
+    ],
+)
+def test_output_that_cannot_be_written_is_told(arguments: list[str], simulated: Simulated) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            simulated.command(*arguments),
+            env=os.environ | simulated.env,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "apns: standard output cannot be written: No space left on device\n"
+
+
+def test_any_other_error_of_the_system_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        del args, kwargs
+        raise FileNotFoundError(2, "No such file")
+
+    monkeypatch.setattr("apns_cli.command.apns", fail)
+    with pytest.raises(FileNotFoundError):
         apns_cli.main()
 
 
