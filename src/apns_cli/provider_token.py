@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from time import time
-from typing import BinaryIO, Final, TypeGuard
+from typing import BinaryIO, Final, TextIO, TypeGuard, cast
 
 import click
 import jwt
@@ -73,7 +73,9 @@ def _sign(credentials: Credentials, *, as_json: bool) -> None:
         raise click.UsageError("no signing key: --key, or $APNS_KEY_FILE")
     issued_at = int(time())
     signed = key.sign(issued_at)
-    if sys.stdout.isatty():
+    # None where it was closed before the start.
+    screen = cast("TextIO | None", sys.stdout)
+    if screen is not None and screen.isatty():
         complain("apns token: this is a credential for an hour: keep it off screens and logs")
     if not as_json:
         click.echo(signed)

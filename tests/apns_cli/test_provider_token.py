@@ -70,6 +70,17 @@ def test_warns_on_a_terminal_that_it_is_a_credential(
     assert screen.getvalue().count(".") == 2
 
 
+def test_without_standard_output_nobody_is_warned(
+    simulated: Simulated, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in simulated.env.items():
+        monkeypatch.setenv(name, value)
+    # As Python has it after ``>&-``.
+    monkeypatch.setattr(sys, "stdout", None)
+    provider_token.token.main([], standalone_mode=False)
+    assert capsys.readouterr().err == ""
+
+
 def test_no_key_is_wrong_usage(simulated: Simulated) -> None:
     del simulated.env["APNS_KEY_FILE"]
     result = simulated.run("token")
