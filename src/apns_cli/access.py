@@ -82,8 +82,12 @@ class Credentials:
     key_id: str | None
     team_id: str | None
 
-    def token_key(self) -> TokenKey | None:
-        """Return the signing key; None if none is named. Raises `InvalidField`."""
+    def token_key(self, contents: bytes | None = None) -> TokenKey | None:
+        """Return the signing key; None if none is named. Raises `InvalidField`.
+
+        ``contents``: what the file has that `key` names, for who has read it. It may be a pipe,
+        which nobody reads twice.
+        """
         pem = os.environ.get(KEY_VARIABLE) if self.key is None else None
         if self.key is None and not pem:
             return None
@@ -94,12 +98,14 @@ class Credentials:
             raise InvalidField("team_id", "is missing: --team-id, or $APNS_TEAM_ID")
         if self.key is not None:
             try:
+                if contents is not None:
+                    return TokenKey.from_pem(contents, key_id=key_id, team_id=self.team_id)
                 return TokenKey.from_file(self.key, key_id=key_id, team_id=self.team_id)
             except InvalidField as error:
-                if error.field != "path":
+                if error.field not in {"path", "pem"}:
                     raise
                 # By the name of the option.
-                raise InvalidField("key", str(error).removeprefix("path: ")) from None
+                raise InvalidField("key", str(error).removeprefix(f"{error.field}: ")) from None
         return TokenKey.from_pem(pem or "", key_id=key_id, team_id=self.team_id)
 
     def key_id_of_name(self) -> str | None:

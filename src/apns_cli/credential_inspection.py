@@ -17,18 +17,18 @@ __all__ = ["look_at_identity", "look_at_key"]
 
 def look_at_key(access: Access) -> tuple[TokenKey | None, KeySeen | None]:
     """Return the signing key if it is of use, and what was seen of it; None if none is named."""
-    file_problem = file_warning = None
+    contents = file_problem = file_warning = None
     if access.key is not None:
         try:
             with _key_file_warnings() as told:
-                read_key_file("key", access.key, strict=False)
+                contents = read_key_file("key", access.key, strict=False)
             file_warning = next(iter(told), None)
         except InvalidField as error:
             file_problem = str(error)
     source = f"${KEY_VARIABLE}" if access.key is None else str(access.key)
     try:
         with _key_file_warnings():  # told above
-            key = access.token_key()
+            key = access.token_key(contents)
         if key is None:
             return None, None
         key.sign(int(time.time()))

@@ -290,6 +290,21 @@ def test_a_key_file_that_is_not_there(options: tuple[str, ...]) -> None:
     assert results(checks, "Request") == ["skipped"]
 
 
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="pipes have no names")
+def test_a_key_from_a_pipe(options: tuple[str, ...]) -> None:
+    # As of `apns doctor --key <(…)`: what was read is gone.
+    ours, theirs = os.pipe()
+    os.write(theirs, Path(options[5]).read_bytes())
+    os.close(theirs)
+    try:
+        key_id = Path(options[5]).stem.removeprefix("AuthKey_")
+        piped = (*options[:5], f"/dev/fd/{ours}", *options[6:], "--key-id", key_id)
+        checks = examined(*piped, *TOPIC, ok=True)
+    finally:
+        os.close(ours)
+    assert results(checks, "Key file", "Signing key", "Request") == ["ok", "ok", "ok"]
+
+
 def test_a_key_on_another_curve(options: tuple[str, ...]) -> None:
     pem = certificates.key_pem(ec.generate_private_key(ec.SECP384R1()))
     write_key(Path(options[5]), pem.decode())
