@@ -23,10 +23,13 @@ __all__ = ["complaints_of_client", "config_of", "send_all", "send_one", "timeout
 P = ParamSpec("P")
 R = TypeVar("R")
 
+LONGEST_TIMEOUT: Final = 1_000_000_000
+"""Seconds: some thirty years, beyond which a sender takes none."""
+
 _TIMEOUT_OPTION: Final = click.option(
     "--timeout",
     metavar="SECONDS",
-    type=Seconds(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True, max=LONGEST_TIMEOUT),
     default=DEFAULT_SENDER_CONFIG.connection.request_timeout,
     show_default=True,
     help="How long each request may take; connecting is part of it.",

@@ -160,6 +160,7 @@ def test_a_certificate_may_stand_for_the_topic(simulated: Simulated, tmp_path: P
         ((*HELLO, "--priority", "7", "cd"), "--priority"),
         ((*HELLO, "--expiration", "60", "cd"), "1970"),
         ((*HELLO, "--timeout", "0", "cd"), "--timeout"),
+        ((*HELLO, "--timeout", "1e10", "cd"), "--timeout"),
         ((*HELLO, "--key-id", "short", "cd"), "key_id"),
     ],
 )

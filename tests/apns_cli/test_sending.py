@@ -8,7 +8,7 @@ from typing import Self, cast
 import pytest
 
 from apns_asyncio import Client
-from apns_cli.sending import complaints_of_client, config_of, send_all
+from apns_cli.sending import LONGEST_TIMEOUT, complaints_of_client, config_of, send_all
 from apns_core import (
     Accepted,
     Cause,
@@ -86,3 +86,4 @@ def test_what_the_client_logs_is_said_once(capsys: pytest.CaptureFixture[str]) -
 
 def test_the_timeout_is_that_of_each_request() -> None:
     assert config_of(1.5).connection.request_timeout == 1.5
+    assert config_of(LONGEST_TIMEOUT).connection.request_timeout == LONGEST_TIMEOUT
