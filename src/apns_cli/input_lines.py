@@ -108,7 +108,8 @@ class JsonLines:
 
     def read(self, line: bytes) -> Members | None:
         """Return the members of an object; None for an empty line."""
-        text = _text(line)
+        # Some editors begin a file with it.
+        text = _text(line).removeprefix("\ufeff")
         if not text:
             return None
         try:

@@ -47,7 +47,7 @@ __all__ = ["send"]
 @click.option(
     "--tokens-file",
     metavar="FILE",
-    type=OpenFile(encoding="utf-8"),
+    type=OpenFile(encoding="utf-8-sig"),  # some editors begin a file with a byte order mark
     help="Device tokens, one a line; - is standard input.",
 )
 @field_options

@@ -111,6 +111,12 @@ def test_objects_and_strings_of_json() -> None:
     assert JsonLines().names == MEMBERS
 
 
+@pytest.mark.parametrize("line", ['"cd"', '{"device_token": "cd"}'])
+def test_json_may_begin_with_a_byte_order_mark(line: str) -> None:
+    device = {"device_token": "cd"}
+    assert read(JsonLines(), f"\ufeff{line}\r", line, "\ufeff") == [device, device, None]
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [

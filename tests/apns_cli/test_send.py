@@ -115,6 +115,16 @@ def test_device_tokens_come_by_standard_input(simulated: Simulated) -> None:
     assert simulated.simulator.ledger().accepted_by_device() == {TOKEN: 1, "cd": 1}
 
 
+def test_a_file_of_device_tokens_may_begin_with_a_byte_order_mark(
+    simulated: Simulated, tmp_path: Path
+) -> None:
+    file = tmp_path / "tokens.txt"
+    file.write_bytes(f"\ufeff{TOKEN}\r\ncd\r\n".encode())
+    for name, stdin in ((str(file), None), ("-", file.read_bytes())):
+        assert simulated.run(*HELLO, "--tokens-file", name, stdin=stdin).exit_code == 0
+    assert simulated.simulator.ledger().accepted_by_device() == {TOKEN: 2, "cd": 2}
+
+
 def test_a_payload_is_sent_as_it_stands(simulated: Simulated, tmp_path: Path) -> None:
     file = tmp_path / "payload.json"
     file.write_bytes(b' {"aps" : {"alert" : "Hello"}}\n')
