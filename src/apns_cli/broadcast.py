@@ -51,7 +51,7 @@ __all__ = ["broadcast"]
     help="The channel's: then --expiration is checked against it.",
 )
 @click.option(
-    "--broadcast-host", is_flag=True, help="Use the host of Apple's samples: api-broadcast…"
+    "--broadcast-host", is_flag=True, help="Use the host of Apple's samples: api-broadcast..."
 )
 @timeout_option
 @access_options()
