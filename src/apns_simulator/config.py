@@ -3,14 +3,34 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal, Self, cast, final
+from typing import Any, Final, Literal, Self, cast, final, get_args
 
 from .reasons import REASON_STATUS
 
-__all__ = ["Rejection", "SimulatorConfig", "TrustedKey", "read_object"]
+__all__ = ["Rejection", "SimulatorConfig", "TrustedKey", "check_words", "read_object"]
 
 LARGEST_WINDOW: Final = 2**31 - 1
 """RFC 9113 section 6.9.1: "MUST NOT allow a flow-control window to exceed 2^31-1 octets"."""
+
+
+_Environment = Literal["development", "production"]
+_Authentication = Literal["token", "certificate", "none"]
+_ENVIRONMENTS: Final = get_args(_Environment)
+_AUTHENTICATIONS: Final = get_args(_Authentication)
+
+
+def check_words(owner: object, **words: tuple[str, ...]) -> None:
+    """See that each of these members of an object is one of its words.
+
+    What comes as JSON is checked by nobody else; a slip in ``"token"`` would accept all tokens.
+
+    Raises:
+        ValueError: it is none of them.
+
+    """
+    for name, known in words.items():
+        if getattr(owner, name) not in known:
+            raise ValueError(f"{name}: must be one of {', '.join(known)}")
 
 
 @final
@@ -55,13 +75,14 @@ class TrustedKey:
 class SimulatorConfig:
     """The constant properties of a simulated APNs. Every default is what APNs does.
 
-    Raises ``ValueError`` on construction for a number that HTTP/2 does not allow.
+    Raises ``ValueError`` on construction for a number that HTTP/2 does not allow, and for a word
+    that stands for nothing.
     """
 
-    environment: Literal["development", "production"] = "development"
+    environment: _Environment = "development"
     """In development each answer carries an ``apns-unique-id``."""
 
-    authentication: Literal["token", "certificate", "none"] = "token"
+    authentication: _Authentication = "token"
     """``"certificate"`` asks TLS for a client certificate of the server's own authority, and looks
     at no provider token; ``"none"`` looks at neither."""
 
@@ -112,6 +133,7 @@ class SimulatorConfig:
     max_frame_size: int = 16_384
 
     def __post_init__(self) -> None:
+        check_words(self, environment=_ENVIRONMENTS, authentication=_AUTHENTICATIONS)
         for name, low, high in (
             ("max_concurrent_streams", 0, 2**32 - 1),
             ("initial_window_size", 0, LARGEST_WINDOW),
@@ -153,10 +175,33 @@ class SimulatorConfig:
                 if not isinstance(members, dict):
                     raise TypeError(f"{name}: a JSON object is needed")
                 plain[name] = {key: member(**value) for key, value in plain[name].items()}
+        _check_members(plain)
         return cls(**plain)
 
 
 _SETS: Final = ("topics", "broadcast_apps")
+
+
+def _check_members(plain: Mapping[str, Any]) -> None:
+    """Raise TypeError for what JSON can have inside, and no configuration."""
+    for key in plain.get("trusted_keys", {}).values():
+        if not isinstance(key.team_id, str) or not isinstance(key.public_key_pem, str):
+            raise TypeError("trusted_keys: team_id and public_key_pem must be texts")
+    for rejection in plain.get("rejections", {}).values():
+        if type(rejection.status) is not int or not isinstance(rejection.reason, str | None):
+            raise TypeError("rejections: status must be a number, and reason a text or null")
+    channels = cast("object", plain.get("channels", {}))
+    if not isinstance(channels, dict) or not all(
+        map(_are_policies, cast("dict[str, object]", channels).values())
+    ):
+        raise TypeError("channels: must be bundle id -> channel id -> 0 or 1")
+
+
+def _are_policies(own: object) -> bool:
+    return isinstance(own, dict) and all(
+        type(policy) is int and policy in {0, 1}
+        for policy in cast("dict[str, object]", own).values()
+    )
 
 
 def read_object(text: str) -> dict[str, Any]:

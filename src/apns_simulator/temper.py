@@ -2,9 +2,9 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Final, Literal, Self, final
+from typing import Final, Literal, Self, final, get_args
 
-from .config import read_object
+from .config import check_words, read_object
 
 __all__ = ["GRACEFUL_GOAWAY", "BodyStyle", "GoAway", "SettingsChange", "Temper"]
 
@@ -59,7 +59,8 @@ class Temper:
     """The faults that a simulated APNs shows. ``Temper()`` shows none.
 
     *After N* counts the requests that were read to their end on one connection; 0 is at the start
-    of the connection, and ``None`` is never.
+    of the connection, and ``None`` is never. Raises ``ValueError`` on construction for a word that
+    stands for nothing.
     """
 
     first_connections: int | None = None
@@ -123,6 +124,14 @@ class Temper:
     ping_every: float | None = None
     """Send a PING every so many seconds."""
 
+    def __post_init__(self) -> None:
+        check_words(
+            self,
+            body_style=get_args(BodyStyle),
+            silence=("requests", "everything"),
+            close_by=("eof", "abort"),
+        )
+
     def to_json(self) -> str:
         """Return the temper as JSON text."""
         return json.dumps(asdict(self))
@@ -132,7 +141,7 @@ class Temper:
         """Read what ``to_json`` wrote; absent members take their defaults.
 
         Raises:
-            ValueError: it is not JSON, or not an object.
+            ValueError: it is not JSON, or not an object, or a word in it stands for nothing.
             TypeError: it has a member that a temper does not have.
 
         """

@@ -102,6 +102,43 @@ def test_numbers_that_http2_does_not_allow_are_refused(wrong: dict[str, Any]) ->
         SimulatorConfig(**wrong)
 
 
+def member_of(text: str) -> str:
+    return text.split('"')[1]
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (SimulatorConfig.from_json, '{"environment": "sandbox"}'),
+        (SimulatorConfig.from_json, '{"authentication": "tokens"}'),
+        (SimulatorConfig.from_json, '{"authentication": null}'),
+        (Temper.from_json, '{"body_style": "xml"}'),
+        (Temper.from_json, '{"silence": []}'),
+        (Temper.from_json, '{"close_by": "fin"}'),
+    ],
+)
+def test_words_that_stand_for_nothing_are_refused(read: Callable[[str], object], text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{member_of(text)}: must be one of"):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"trusted_keys": {"ABC123DEFG": {"team_id": "DEF123GHIJ", "public_key_pem": 1}}}',
+        '{"trusted_keys": {"ABC123DEFG": {"team_id": 1, "public_key_pem": ""}}}',
+        '{"rejections": {"dead": {"status": "410", "reason": null}}}',
+        '{"rejections": {"dead": {"status": 410, "reason": 1}}}',
+        '{"channels": []}',
+        '{"channels": {"com.example.app": ["Y2hhbm5lbA=="]}}',
+        '{"channels": {"com.example.app": {"Y2hhbm5lbA==": "none"}}}',
+    ],
+)
+def test_members_of_another_kind_inside_are_refused(text: str) -> None:
+    with pytest.raises(TypeError, match=f"^{member_of(text)}: "):
+        SimulatorConfig.from_json(text)
+
+
 def test_a_rejection_has_the_documented_status() -> None:
     for reason, status in REASON_STATUS.items():
         assert Rejection.of(reason) == Rejection(status, reason)
