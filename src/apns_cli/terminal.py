@@ -56,7 +56,8 @@ def print_facts(title: str, facts: Iterable[Fact]) -> None:
     table.add_column("fact")
     table.add_column("value", justify="right")
     for name, value in facts:
-        table.add_row(Text(name, style="dim" if name.startswith(" ") else ""), Text(value))
+        style = "dim" if name.startswith(" ") else ""
+        table.add_row(Text(_encodable(name), style=style), Text(_encodable(value)))
     Console().print(table)
 
 
@@ -66,8 +67,13 @@ def print_rows(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) 
     for name in names:
         table.add_column(Text(name), overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(_encodable(cell)) for cell in row))
     Console().print(table)
+
+
+def _encodable(text: str) -> str:
+    """Return a text that UTF-8 has: the name of a file may have octets that are none."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def print_json(members: Mapping[str, object]) -> None:

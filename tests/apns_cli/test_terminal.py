@@ -1,10 +1,11 @@
 import io
+import os
 from contextlib import redirect_stderr
 
 import pytest
 
 from apns_cli import terminal
-from apns_cli.terminal import ProgressBar, complain, print_facts, print_json
+from apns_cli.terminal import ProgressBar, complain, print_facts, print_json, print_rows
 
 
 class Terminal(io.StringIO):
@@ -88,6 +89,15 @@ def test_facts_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> No
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == "[bold]title[/]"
     assert [line.split() for line in lines[2:4]] == [["[red]fact", "[1,", "2]"], ["detail", "3"]]
+
+
+def test_names_of_files_that_are_no_text_are_printed_all_the_same(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = os.fsdecode(b"r\xe9sultats")
+    print_facts("title", [("Results", name)])
+    print_rows("title", ["file"], [[name]])
+    assert capsys.readouterr().out.count("r\\udce9sultats") == 2
 
 
 def test_json_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
