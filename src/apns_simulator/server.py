@@ -71,10 +71,13 @@ class SimulatorServer:
         """Listen.
 
         Raises:
-            OSError: the address is taken or is not ours.
+            OSError: the address is taken or is not ours, or there is none.
             ValueError: the configuration holds an unreadable key.
 
         """
+        if not self.host:
+            # A variable that is not set, perhaps; to asyncio, it is every address of the machine.
+            raise OSError("no host to listen on: name 0.0.0.0 if it is to be all addresses")
         loop = asyncio.get_running_loop()
         self._simulator = simulator = Simulator(
             self._config,

@@ -176,6 +176,11 @@ def test_a_taken_port_is_reported() -> None:
             SimulatorProcess(port=server.port).start()
 
 
+def test_it_does_not_listen_on_all_addresses_unless_it_is_told_to() -> None:
+    with pytest.raises(OSError, match="no host to listen on"):
+        SimulatorThread(host="").start()
+
+
 def test_a_thread_ends_with_its_context() -> None:
     with SimulatorThread() as server, connected(server) as client:
         assert client.request(server.provider_key) == 200
