@@ -234,9 +234,15 @@ def _write_files(ca_pem: str, ca_file: Path, key: ProviderKey | None, key_file: 
 
 
 def _write_environment(access: "_Access", env_file: Path) -> None:
-    # All of it at once: whoever waits for the file may read it.
+    text = "".join(f"{line}\n" for line in access.exports())
+    if env_file.exists() and not env_file.is_file():
+        # A pipe, or /dev/stdout: a file in its place would be read by nobody.
+        env_file.write_text(text)
+        return
+    # All of it at once: whoever waits for the file may read it. A link goes on leading to it.
+    env_file = env_file.resolve()
     unfinished = env_file.with_name(f"{env_file.name}.{os.getpid()}")
-    unfinished.write_text("".join(f"{line}\n" for line in access.exports()))
+    unfinished.write_text(text)
     unfinished.replace(env_file)
 
 

@@ -114,6 +114,23 @@ def test_the_environment_is_in_a_file_for_a_shell_to_read(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == [directory.name, environment.name]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names")
+def test_the_environment_may_go_through_a_pipe_or_a_link(tmp_path: Path) -> None:
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    with simulating("--json", "--env-out", str(pipe)) as process:
+        assert pipe.read_text().startswith("export APNS_SERVER=")
+        read_ready(process)
+        stop(process)
+    assert pipe.is_fifo()
+    link.symlink_to(file)
+    with simulating("--json", "--env-out", str(link)) as process:
+        read_ready(process)
+        stop(process)
+    assert link.is_symlink()
+    assert file.read_text().startswith("export APNS_SERVER=")
+
+
 def test_what_it_prints_fits_a_terminal_of_80_columns() -> None:
     with simulating() as process:
         printed = read_until(process, "Ctrl-C") + stop(process)
