@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar, final
@@ -150,8 +151,14 @@ class Access(Credentials):
         return ProviderIdentity.from_file(self.certificate, self.certificate_key, password=password)
 
     def ssl_context(self) -> ssl.SSLContext:
-        """Return what the options make of TLS. Raises `InvalidField`."""
-        return client_context(cafile=self.ca, identity=self.identity())
+        """Return what the options make of TLS. Raises `InvalidField`.
+
+        Warns with `CertificateExpiryWarning`: where a certificate has expired, servers just close.
+        """
+        identity = self.identity()
+        if identity is not None:
+            identity.certificate.warn_before_expiry(datetime.now(UTC))
+        return client_context(cafile=self.ca, identity=identity)
 
     def proxy(self) -> Proxy | None:
         """Return the proxy; None if none is named. Raises `InvalidField`."""

@@ -1,9 +1,11 @@
+import datetime as dt
 from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from apns_cli.access import (
     Access,
@@ -15,6 +17,7 @@ from apns_cli.access import (
 )
 from apns_core import Endpoint, InvalidField
 from apns_simulator import make_provider_key
+from tests.apns_core.trust import certificates
 
 SEEN: list[Access] = []
 
@@ -116,6 +119,20 @@ def test_more_than_a_server_is_not_left_out(more: str) -> None:
     for server in ("host", "host:443", "https://host:443"):
         with pytest.raises(InvalidField, match=r"^server: is not HOST"):
             parse_server(server + more)
+
+
+@pytest.mark.parametrize(("days", "said"), [(-2, "expired on"), (20, "expires on"), (40, "")])
+def test_a_certificate_that_expires_is_told_of(days: float, said: str, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    not_after = dt.datetime.now(dt.UTC) + dt.timedelta(days)
+    certificate = certificates.provider_certificate(key, not_after=not_after)
+    path = tmp_path / "push.pem"
+    path.touch(0o600)
+    path.write_bytes(certificates.certificate_pem(certificate) + certificates.key_pem(key))
+    result = CliRunner().invoke(connect, ["--certificate", str(path)])
+    assert (result.exit_code, result.stdout) == (0, "made\n")
+    assert said in result.stderr
+    assert bool(result.stderr) == bool(said)
 
 
 def test_the_key_id_is_in_the_name_of_the_file(key_file: Path) -> None:
