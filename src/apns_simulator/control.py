@@ -28,7 +28,8 @@ def _obey(line: str, simulator: Simulator, _now: float) -> str:
     try:
         command = cast("dict[str, Any]", json.loads(line))
         return _COMMANDS[command["command"]](simulator, command)
-    except (ValueError, TypeError, KeyError) as error:
+    # AttributeError: of a member that is another kind of value. RecursionError: endless nesting.
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         return json.dumps({"error": f"{type(error).__name__}: {error}"})
 
 

@@ -200,6 +200,11 @@ def test_commands_it_does_not_know_are_answered() -> None:
         for command in ("nonsense", "temper"):
             with pytest.raises(RuntimeError, match="KeyError"):
                 server._command(command)
+        with pytest.raises(RuntimeError, match="AttributeError"):
+            server._command("reject", prefix=5, rejection=None)
+        server._input.write("[" * 100_000)
+        with pytest.raises(RuntimeError, match="RecursionError"):
+            server._command("ledger")
         assert server.ledger().processed_count == 0
 
 
