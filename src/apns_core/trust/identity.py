@@ -49,7 +49,8 @@ class ProviderIdentity:
     def __init__(self, key: PrivateKeyTypes, certificates: Sequence[x509.Certificate]) -> None:
         """Take what ``cryptography`` has read; the certificate of the key may be anywhere in it.
 
-        Raises `InvalidField` when none of the certificates is the key's.
+        Where one was renewed with the same key, it is the one that expires last. Raises
+        `InvalidField` when none of the certificates is the key's.
         """
         if not isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey):
             raise InvalidField("key", "is neither an RSA nor an elliptic-curve private key")
@@ -57,10 +58,11 @@ class ProviderIdentity:
         own = [each for each in certificates if _public_key(each) == public]
         if not own:
             raise InvalidField("certificate", "is not the one of this key")
+        newest = max(own, key=lambda each: each.not_valid_after_utc)
         self._key = key
         # Its issuers follow it (RFC 8446 Section 4.4.2); a root at the end does no harm.
-        self._chain = [own[0], *(each for each in certificates if each is not own[0])]
-        self.certificate = ProviderCertificate.from_x509(own[0])
+        self._chain = [newest, *(each for each in certificates if each not in own)]
+        self.certificate = ProviderCertificate.from_x509(newest)
 
     @classmethod
     def from_pem(

@@ -6,6 +6,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -127,6 +128,19 @@ def test_a_key_on_an_elliptic_curve_is_presented() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = provider_certificate(key, issuer=ISSUER)
     assert presented(ProviderIdentity(key, [certificate])) == certificate
+
+
+@pytest.mark.parametrize("old_first", [False, True])
+def test_of_an_old_and_a_renewed_certificate_the_renewed_one_is_presented(
+    old_first: bool,  # noqa: FBT001
+) -> None:
+    old = provider_certificate(
+        KEY, issuer=ISSUER, not_after=CERTIFICATE.not_valid_after_utc - timedelta(days=365)
+    )
+    own = [old, CERTIFICATE] if old_first else [CERTIFICATE, old]
+    identity = ProviderIdentity(KEY, [*own, ISSUER[0]])
+    assert presented(identity) == CERTIFICATE
+    assert identity.certificate.not_after == CERTIFICATE.not_valid_after_utc
 
 
 def test_an_issuer_with_a_key_of_an_unknown_kind_is_no_matter() -> None:
