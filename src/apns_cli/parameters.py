@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import BinaryIO, Final, TypeAlias, cast
+from typing import IO, BinaryIO, Final, TypeAlias, cast
 
 import click
 
@@ -68,6 +68,8 @@ _DURATION: Final = re.compile(
 ).fullmatch
 _EARLIEST: Final = 365 * 86_400
 _LATEST: Final = 10**11
+_MOST_OCTETS: Final = 1 << 20
+"""Of a JSON document: two hundred times what APNs takes, for what is spaced out."""
 _LONGEST: Final = timedelta(seconds=_LATEST)
 
 
@@ -87,7 +89,7 @@ def json_object(
         return _object(text.encode("utf-8", "surrogatepass"), ctx, param)
     try:
         with click.open_file(text, "rb") as file:
-            return _object(file.read(), ctx, param)
+            return _object(_read(file, ctx, param), ctx, param)
     except OSError as error:
         raise click.BadParameter(f"cannot be read ({error.strerror})", ctx, param) from None
 
@@ -98,8 +100,16 @@ def json_document(
     """Read what is to be sent as it stands, and has to be a JSON object: of an `OpenFile`."""
     if file is None:
         return None
-    data = file.read()
+    data = _read(file, ctx, param)
     _object(data, ctx, param)
+    return data
+
+
+def _read(file: IO[bytes], ctx: click.Context, param: click.Parameter) -> bytes:
+    # What is no file at all may have no end.
+    data = file.read(_MOST_OCTETS + 1)
+    if len(data) > _MOST_OCTETS:
+        raise click.BadParameter("is longer than a mebibyte, and than APNs takes", ctx, param)
     return data
 
 

@@ -110,6 +110,30 @@ def test_a_file_that_is_none() -> None:
         json_object(CONTEXT, PARAMETER, "/no/such/file")
 
 
+class Endless(io.RawIOBase):
+    """Gives octets for as long as it is asked, and counts them."""
+
+    given = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        self.given += len(buffer)
+        return len(buffer)
+
+
+def test_a_file_without_an_end_is_not_read_without_end() -> None:
+    endless = Endless()
+    with pytest.raises(click.BadParameter, match="longer than a mebibyte"):
+        json_document(CONTEXT, PARAMETER, io.BufferedReader(endless))
+    assert endless.given < 2**21
+    with pytest.raises(click.BadParameter, match="longer than a mebibyte"):
+        json_object(CONTEXT, PARAMETER, "/dev/zero")
+    spaced = b"{" + b" " * (2**20 - 2) + b"}"
+    assert json_document(CONTEXT, PARAMETER, io.BytesIO(spaced)) == spaced
+
+
 def test_keys_of_the_apps_own() -> None:
     pairs = ("a=1", "b:=1", "c=x=y", "d=", 'e:={"f": [true]}')
     assert own_keys(CONTEXT, PARAMETER, pairs) == {
