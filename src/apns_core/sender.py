@@ -339,6 +339,7 @@ class Sender(Generic[T]):
         self._now = now
         again: list[Ticket[T]] = []
         accepted = 0
+        judged = link.judged
         for event in connection.raw_events():
             if type(event) is Ticket:
                 outcome = event.outcome  # pyright: ignore[reportUnknownMemberType]
@@ -357,10 +358,9 @@ class Sender(Generic[T]):
                 self._on_goaway(link, event, now)
             elif type(event) is ConnectionClosed:
                 self._on_closed(link, connection, event, now)
-        if accepted:
-            link.judged += accepted
-            if self._links.relapses.any and link.judged >= SERVED_WELL:
-                self._links.relapses.forgive()
+        link.judged += accepted
+        if self._links.relapses.any and link.judged > judged and link.judged >= SERVED_WELL:
+            self._links.relapses.forgive()
         if connection.gave_up:
             self._links.relapse(link, now)
         # Each goes before all others: the oldest last.

@@ -10,10 +10,17 @@ import pytest
 from apns_core import Connect, Disconnect, Endpoint, Notification, Sender, SenderConfig
 from apns_core.commands import ConnectionId
 from apns_core.links import Links
-from apns_core.relapses import Relapses
+from apns_core.relapses import SERVED_WELL, Relapses
 from apns_core.tickets import Submissions
 from apns_simulator import SettingsChange, SimulatorConfig, Temper
-from tests.apns_core.peer import INTERNAL_SERVER_ERROR, NOW, REFUSED_STREAM, ROUTE, Peer
+from tests.apns_core.peer import (
+    INTERNAL_SERVER_ERROR,
+    NOW,
+    REFUSED_STREAM,
+    ROUTE,
+    UNREGISTERED,
+    Peer,
+)
 from tests.apns_core.world import World
 
 CONFIG = SenderConfig(max_connections=1, max_queued=2_000)
@@ -105,6 +112,11 @@ def accept(peer: Peer, stream_id: int) -> bytes:
 def err(peer: Peer, stream_id: int) -> bytes:
     """Answer InternalServerError."""
     return peer.answer(stream_id, 500, INTERNAL_SERVER_ERROR)
+
+
+def unregistered(peer: Peer, stream_id: int) -> bytes:
+    """Reject it for good."""
+    return peer.answer(stream_id, 410, UNREGISTERED)
 
 
 def refuse(peer: Peer, stream_id: int) -> bytes:
@@ -205,6 +217,16 @@ def test_s23_one_that_fails_now_and_then_is_not_shunned(
     world.run(300)
     assert world.tally["Accepted"] >= least * 10 * 300 * rate
     assert world.tally["Unprocessed"] == 0
+
+
+def test_s23_one_that_has_nothing_but_rejections_to_say_serves_well_too() -> None:
+    world = Answering(first_alone(2))
+    world.run(4)
+    assert world.sender._links.relapses.any
+    world.rule = unregistered
+    world.run(10)
+    assert world.tally["Rejected"] >= SERVED_WELL
+    assert not world.sender._links.relapses.any
 
 
 def test_s23_companions_of_one_that_relapses_are_not_made() -> None:
