@@ -1,6 +1,5 @@
 """One connection to APNs, without I/O: streams, outcomes, keep-alive, draining."""
 
-from collections import deque
 from typing import Final, Generic, TypeAlias, TypeVar, final
 
 from apns_core.accounting import ConnectionState, StreamAccounting, Transition
@@ -19,6 +18,7 @@ from apns_core.outcomes import Cause, Outcome, Unprocessed
 from apns_core.reasons import WEDGING_REASONS, Reason
 from apns_core.requests.request import Request
 from apns_core.requests.route import missing_topic
+from apns_core.resets import Resets
 from apns_core.tickets import ENDED, IN_FLIGHT, QUEUED, Submissions, Ticket
 from apns_core.trust.provider_token import ProviderToken
 
@@ -30,14 +30,6 @@ _Raw: TypeAlias = Ticket[T] | LimitChanged | GoAwayReceived | ConnectionClosed
 
 _RETIRE_AT_STREAM_ID: Final = 2**30
 """Half of the ids there are (RFC 9113 §5.1.1): reason enough to move on, none to hurry."""
-
-_MAX_RESETS: Final = 100
-_RESET_PERIOD: Final = 30.0
-"""A server that resets a hundred requests unanswered within 30 s is not getting better: drain."""
-
-_MAX_RESETS_IN_A_ROW: Final = 7
-"""Nor is one that answers none in between for as long as makes a stall: more than one notification
-is tried, and whatever befell the server has passed."""
 
 _MAX_SERVER_ERRORS: Final = 3
 """InternalServerError in a row: APNs connections have been seen to answer nothing else for good."""
@@ -113,12 +105,7 @@ class Connection(Generic[T]):
         self._end_cause = Cause.CONNECTION_LOST
         self._clocks = Clocks(config, now=now, settings_by=settings_by)
         self._taking_events = False
-        self._resets: deque[float] = deque(maxlen=_MAX_RESETS)
-        self._resets_in_a_row = 0
-        self._first_reset_at = now
-        """When the first in that row was."""
-        self._answers_before_resets = 0
-        """`responses` at that time."""
+        self._resets = Resets(config)
         self._server_errors = 0
 
     # ── inputs ──
@@ -469,18 +456,7 @@ class Connection(Generic[T]):
         if refused and self.in_flight >= self.limit:
             # Caught by a limit that fell: APNs does this after a rejection, to hundreds at once.
             return
-        resets = self._resets
-        often = len(resets) == _MAX_RESETS and self._now - resets[0] < _RESET_PERIOD
-        resets.append(self._now)
-        if self._answers_before_resets != self.responses or not self._resets_in_a_row:
-            self._answers_before_resets = self.responses
-            self._resets_in_a_row = 0
-            self._first_reset_at = self._now
-        self._resets_in_a_row += 1
-        if often or (
-            self._resets_in_a_row >= _MAX_RESETS_IN_A_ROW
-            and self._now - self._first_reset_at >= self._config.stall_after
-        ):
+        if self._resets.are_too_many(self._now, self.responses):
             self._give_up(Cause.RESET)
 
     def _on_settings(self, max_concurrent_streams: int | None) -> None:
