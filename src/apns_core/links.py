@@ -35,7 +35,6 @@ class Link(Generic[T]):
         "deadline",
         "disconnecting",
         "judged",
-        "proved",
         "relapsed",
         "stands_since",
         "stuck_since",
@@ -58,10 +57,8 @@ class Link(Generic[T]):
         that nobody gives back. None once it takes one, or could."""
         self.window_blocked_since: float | None = None
         """Since when notifications wait for its window alone."""
-        self.proved = False
-        """Whether the server has judged a notification here: only that resets the backoff."""
         self.judged = 0
-        """How many it has."""
+        """How many notifications the server has judged here: only that resets the backoff."""
         self.relapsed = False
         """Whether it was given up for what came after it was of use, and that was counted."""
         self.stands_since = 0.0
@@ -181,11 +178,10 @@ class Links(Generic[T]):
         self._failed(link, now)
 
     def prove(self, link: Link[T]) -> None:
-        """Note that a connection is of use: there is nothing to wait for, and all is forgiven.
+        """Note that the first is judged here: there is nothing to wait for, and all is forgiven.
 
         So a server that says GOAWAY and then answers is left no worse than one that answers first.
         """
-        link.proved = True
         self._backoff.succeeded()
         self._retry_at = self._floor
         if self._is_extra(link):
@@ -194,7 +190,7 @@ class Links(Generic[T]):
 
     def blame(self, link: Link[T], now: float) -> None:
         """Count, once, a connection that ends without having been of use."""
-        if link.proved or link.blamed:
+        if link.judged or link.blamed:
             return
         link.blamed = True
         # It cost both sides a handshake and came to nothing: that counts twice.

@@ -338,15 +338,14 @@ class Sender(Generic[T]):
         """Take a connection's events: outcomes are reported, or followed by another attempt."""
         self._now = now
         again: list[Ticket[T]] = []
-        accepted = 0
         judged = link.judged
         for event in connection.raw_events():
             if type(event) is Ticket:
                 outcome = event.outcome  # pyright: ignore[reportUnknownMemberType]
                 if type(outcome) is Accepted:
-                    if not link.proved:
+                    if not link.judged:
                         self._links.prove(link)
-                    accepted += 1
+                    link.judged += 1
                     self._retries.accepted()
                     self._report(event, outcome)
                 elif outcome is not None:  # else it was cancelled meanwhile
@@ -358,7 +357,6 @@ class Sender(Generic[T]):
                 self._on_goaway(link, event, now)
             elif type(event) is ConnectionClosed:
                 self._on_closed(link, connection, event, now)
-        link.judged += accepted
         if self._links.relapses.any and link.judged > judged and link.judged >= SERVED_WELL:
             self._links.relapses.forgive()
         if connection.gave_up:
@@ -377,9 +375,9 @@ class Sender(Generic[T]):
     ) -> None:
         disposition = rejected.disposition
         if disposition in _VERDICTS:
-            link.judged += 1
-            if not link.proved:
+            if not link.judged:
                 self._links.prove(link)
+            link.judged += 1
         if disposition is Disposition.RETRY_WITH_NEW_TOKEN and self._schedule is not None:
             token = connection.token_of(ticket)
             if token is not None:

@@ -238,7 +238,7 @@ MUTANTS: Final = (
     Mutant(
         "backoff: forgiven by SETTINGS",
         "apns_core/links.py",
-        "if link.proved or link.blamed:",
+        "if link.judged or link.blamed:",
         "if link.connection is not None:",
         (f"{_CORE}/test_sender_connecting.py",),
     ),
