@@ -553,12 +553,10 @@ class Sender(Generic[T]):
 
 def _error_of(connection: Connection[T], event: ConnectionClosed) -> Exception | None:
     """Return what to tell people of an end that is the server's doing; None if it is not."""
-    if not connection.settings_received and (event.error or event.cause in _SILENCES):
-        return ConnectFailed(str(event.error or event.cause.value))
-    if event.error is not None:
-        return event.error
-    if event.cause in _SILENCES:
-        return TimeoutError(event.cause.value)
+    if event.error is not None or event.cause in _SILENCES:
+        if not connection.settings_received:
+            return ConnectFailed(str(event.error or event.cause.value))
+        return event.error or TimeoutError(event.cause.value)
     if connection.gave_up:
         return ConnectionError("the server answered nothing but resets or errors for a while")
     return None
