@@ -215,8 +215,7 @@ class PumpBase(ABC, Generic[L]):
 
     def on_source_error(self, error: Exception) -> None:
         """Write to the log what a source raised at its end that is raised nowhere else."""
-        with suppress(Exception):  # see `_report`
-            self._warn(f"a source raised {type(error).__name__} when it was closed", error)
+        self._log(f"a source raised {type(error).__name__} when it was closed", error)
 
     # ── the end ──
 
@@ -227,10 +226,13 @@ class PumpBase(ABC, Generic[L]):
             self.tell(partial(self.sender.close, deadline=deadline))
         self._refuse()
 
-    def _refuse(self) -> None:
+    def _admit_nobody(self) -> None:
         self._closing = True
         self._line.clear()
         self._guest = None
+
+    def _refuse(self) -> None:
+        self._admit_nobody()
         for caller in list(self._callers):
             caller.refuse()
 
@@ -241,13 +243,11 @@ class PumpBase(ABC, Generic[L]):
     def _break(self, bug: Exception) -> None:
         """Met a bug, which leaves the sender in no state to go on: let nobody wait for it."""
         self._bug = bug
-        self._closing = True
-        self._line.clear()
-        self._guest = None
+        self._admit_nobody()
         for caller in list(self._callers):
             caller.fail()
         self._cut()
-        with suppress(Exception):  # see `_report`
+        with suppress(Exception):  # see `_log`
             self._complain(bug)
 
     # ── outputs ──
@@ -358,6 +358,9 @@ class PumpBase(ABC, Generic[L]):
     def _report(self, what: str, error: Exception) -> None:
         _without_frames(error)
         self.last_error = error
+        self._log(what, error)
+
+    def _log(self, what: str, error: Exception) -> None:
         # A handler or a filter of the application's may raise, and is not to come between an input
         # and what follows from it.
         with suppress(Exception):
