@@ -20,10 +20,11 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Generator,
     Iterable,
     Mapping,
 )
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +66,7 @@ __all__ = [
     "describe",
     "device",
     "each_loop",
+    "log_of",
     "name_of",
     "notification",
     "notifications",
@@ -314,25 +316,36 @@ class Log(logging.Handler):
             self.said.append((record.levelname, what))
 
 
+@contextmanager
+def log_of(*adapters: str) -> Generator[Log]:
+    """Keep what adapters log while in the block."""
+    log = Log()
+    loggers = [logging.getLogger(name) for name in adapters]
+    for logger in loggers:
+        logger.addHandler(log)
+    try:
+        yield log
+    finally:
+        for logger in loggers:
+            logger.removeHandler(log)
+
+
 def checked(run: Callable[[Callable[[Kit], Awaitable[object]], Log], Observed]) -> Run:
     """Hold a run to what must be true of all: nothing stays open, nothing is random."""
 
     @functools.wraps(run)
     def checked_run(scenario: Callable[[Kit], Awaitable[object]]) -> Observed:
-        log = Log()
-        loggers = [logging.getLogger(name) for name in ("apns_asyncio", "apns_trio")]
-        for logger in loggers:
-            logger.addHandler(log)
         files = _open_files()
         # What there was before need not be looked at afterwards: that takes most of the time.
         gc.freeze()
         try:
-            # Jitter is the same on both loops.
-            with patch("random.Random", functools.partial(random.Random, 1)):
+            with (
+                log_of("apns_asyncio", "apns_trio") as log,
+                # Jitter is the same on both loops.
+                patch("random.Random", functools.partial(random.Random, 1)),
+            ):
                 observed = run(scenario, log)
         finally:
-            for logger in loggers:
-                logger.removeHandler(log)
             still_open = _open_files()
             # Whatever has been forgotten complains when it is collected.
             gc.collect()

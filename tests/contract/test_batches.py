@@ -1,7 +1,6 @@
 """What a batch does at its ends: its source stopped, what that gave accounted for."""
 
 import gc
-import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from itertools import count
@@ -14,13 +13,13 @@ from apns_simulator import make_provider_key
 from tests.contract.kit import (
     Client,
     Kit,
-    Log,
     both_loops,
     collect,
     counted,
     describe,
     device,
     each_loop,
+    log_of,
     notification,
     number_of,
     send,
@@ -245,17 +244,12 @@ async def test_what_a_source_raises_when_it_is_closed_is_told(kit: Kit, how: str
         finally:
             raise ZeroDivisionError
 
-    log = Log()
-    logger = logging.getLogger(f"apns_{kit.name}")
-    logger.addHandler(log)
-    try:
+    with log_of(f"apns_{kit.name}") as log:
         async with kit.client(kit.serve()) as client:
             outcomes = client.send_many(source())
             assert describe(await outcomes.__anext__()) == "accepted"
             await (outcomes if how == "aclosing" else client).aclose()
             end = await kit.spawn(collect, outcomes).end()
-    finally:
-        logger.removeHandler(log)
     assert log.said == [("WARNING", "a source raised ZeroDivisionError when it was closed")]
     return end
 
@@ -268,17 +262,12 @@ async def test_what_a_source_raises_is_told_once(kit: Kit) -> None:
         yield notification()
         raise ZeroDivisionError
 
-    log = Log()
-    logger = logging.getLogger(f"apns_{kit.name}")
-    logger.addHandler(log)
-    try:
+    with log_of(f"apns_{kit.name}") as log:
         async with kit.client(kit.serve()) as client:
             outcomes = client.send_many(source())
             assert describe(await outcomes.__anext__()) == "accepted"
             await client.aclose()
             assert await kit.spawn(collect, outcomes).end() == "ZeroDivisionError"
-    finally:
-        logger.removeHandler(log)
     assert log.said == []
 
 
