@@ -52,6 +52,26 @@ def sent(simulated: Simulated) -> Counter[str]:
     return Counter(entry.device_token for entry in simulated.simulator.ledger().entries)
 
 
+NO_SPACE = (28, "No space left on device")
+BROKEN = (5, "Input/output error")
+
+
+def fails(
+    error: tuple[int, str], *, then: Callable[..., None] | None = None
+) -> Callable[..., None]:
+    """Return what fails in place of a function: always, or once and then does what that does."""
+    calls = 0
+
+    def fail(*args: object) -> None:
+        nonlocal calls
+        calls += 1
+        if then is None or calls == 1:
+            raise OSError(*error)
+        then(*args)
+
+    return fail
+
+
 def wait_until(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not is_so():
@@ -385,15 +405,7 @@ def test_stops_when_results_cannot_be_written(
     simulated: Simulated, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path.write_text("".join(f"{token}\n" for token in tokens(2_000)))
-    flush, calls = ResultsFile.flush, [0]
-
-    def fail_once(results: ResultsFile) -> None:
-        calls[0] += 1
-        if calls[0] == 1:
-            raise OSError(28, "No space left on device")
-        flush(results)
-
-    monkeypatch.setattr(ResultsFile, "flush", fail_once)
+    monkeypatch.setattr(ResultsFile, "flush", fails(NO_SPACE, then=ResultsFile.flush))
     result = simulated.run(*HELLO, "--json", str(path))
     assert result.exit_code == 1
     assert "the results cannot be written: No space left on device" in result.stderr
@@ -406,15 +418,7 @@ def test_stops_also_in_the_midst_of_invalid_lines(
     simulated: Simulated, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path.write_text("xyz\n" * 2_000)
-    flush, calls = ResultsFile.flush, [0]
-
-    def fail_once(results: ResultsFile) -> None:
-        calls[0] += 1
-        if calls[0] == 1:
-            raise OSError(28, "No space left on device")
-        flush(results)
-
-    monkeypatch.setattr(ResultsFile, "flush", fail_once)
+    monkeypatch.setattr(ResultsFile, "flush", fails(NO_SPACE, then=ResultsFile.flush))
     assert simulated.run(*HELLO, str(path)).exit_code == 1
     assert len(records(path)) == file_run.FLUSH_AT
 
@@ -422,11 +426,7 @@ def test_stops_also_in_the_midst_of_invalid_lines(
 def test_says_that_results_were_not_written(
     simulated: Simulated, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(results: ResultsFile) -> None:
-        del results
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(ResultsFile, "flush", fail)
+    monkeypatch.setattr(ResultsFile, "flush", fails(NO_SPACE))
     result = simulated.run(*HELLO, "--json", str(path))
     assert result.exit_code == 1
     assert "stopped: the results cannot be written: No space left on device" in result.stderr
@@ -439,11 +439,7 @@ def test_a_disk_without_room_to_resume_is_not_the_fault_of_the_input(
     assert simulated.run(*HELLO, str(path)).exit_code == 0
     before = results_of(path).read_bytes()
 
-    def fail(results: ResultsFile) -> None:
-        del results
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(ResultsFile, "flush", fail)
+    monkeypatch.setattr(ResultsFile, "flush", fails(NO_SPACE))
     result = simulated.run(*HELLO, "--resume", str(path))
     assert result.exit_code == 2
     assert "--results: cannot be used (No space left on device)" in result.stderr
@@ -455,11 +451,7 @@ def test_an_input_that_cannot_be_read_is_named(
 ) -> None:
     assert simulated.run(*HELLO, str(path)).exit_code == 0
 
-    def fail(*args: object) -> None:
-        del args
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr("apns_cli.send_file.verify", fail)
+    monkeypatch.setattr("apns_cli.send_file.verify", fails(BROKEN))
     result = simulated.run(*HELLO, "--resume", str(path))
     assert result.exit_code == 2
     assert "INPUT: cannot be used (Input/output error)" in result.stderr
@@ -468,11 +460,7 @@ def test_an_input_that_cannot_be_read_is_named(
 def test_says_that_the_disk_did_not_keep_the_results(
     simulated: Simulated, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(results: ResultsFile) -> None:
-        del results
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(ResultsFile, "sync", fail)
+    monkeypatch.setattr(ResultsFile, "sync", fails(BROKEN))
     result = simulated.run(*HELLO, "--json", str(path))
     assert result.exit_code == 1
     assert json.loads(result.stdout)["stopped"] == "Input/output error"
