@@ -1,21 +1,19 @@
 """Servers that are of use at first, and of none after that; or of less than they should be."""
 
-from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from random import Random
 
 import pytest
 
-from apns_core import Connect, Disconnect, Endpoint, Notification, Sender, SenderConfig
-from apns_core.commands import ConnectionId
+from apns_core import Endpoint, Notification, SenderConfig
 from apns_core.links import Links
 from apns_core.relapses import SERVED_WELL, Relapses
 from apns_core.tickets import Submissions
 from apns_simulator import SettingsChange, SimulatorConfig, Temper
+from tests.apns_core.answering import CONFIG, Answering, accept
 from tests.apns_core.peer import (
     INTERNAL_SERVER_ERROR,
-    NOW,
     REFUSED_STREAM,
     ROUTE,
     UNREGISTERED,
@@ -23,90 +21,12 @@ from tests.apns_core.peer import (
 )
 from tests.apns_core.world import World
 
-CONFIG = SenderConfig(max_connections=1, max_queued=2_000)
-
-
-class Answering:
-    """A sender with eighty submissions a second, against servers that answer each by a rule."""
-
-    def __init__(
-        self, rule: Callable[[Peer, int], bytes], *, rate: int = 8, config: SenderConfig = CONFIG
-    ) -> None:
-        """``rate``: submissions in a tenth of a second."""
-        self.rule = rule
-        self.rate = rate
-        self.now = NOW
-        self.sender: Sender[int] = Sender(
-            Endpoint("apns.test"),
-            rng=Random(1),
-            now=NOW,
-            unix_time=1.8e9,
-            token_authentication=False,
-            config=config,
-        )
-        self.peers: dict[ConnectionId, Peer] = {}
-        self.connects: list[float] = []
-        self.errors: list[Exception | None] = []
-        """What it said of each connection that it gave up."""
-        self.tally: Counter[str] = Counter()
-        self.drains = 0
-
-    def run(self, seconds: int) -> None:
-        start = self.now
-        for tenth in range(10 * seconds):
-            self.now = start + tenth / 10
-            for number in range(self.rate if self.sender.room >= self.rate else 0):
-                self.sender.submit(Notification(ROUTE, f"{number:064x}", b"{}"), 0, self.now)
-            self._drain()
-            due = self.sender.poll_timeout()
-            if due is not None and due <= self.now:
-                self.sender.handle_timeout(self.now)
-                self._drain()
-
-    def _drain(self) -> None:
-        busy = True
-        while busy:
-            self.drains += 1
-            busy = False
-            for connection_id, peer in list(self.peers.items()):
-                if data := self.sender.data_to_send(connection_id):
-                    busy = True
-                    peer.read(data)
-                    self.sender.receive_data(connection_id, self._answer(peer), self.now)
-            for outcome in self.sender.outcomes():
-                self.tally[type(outcome).__name__] += 1
-            for command in self.sender.commands():
-                busy = True
-                if isinstance(command, Connect):
-                    self.connects.append(self.now)
-                    self.peers[command.connection_id] = Peer()
-                    self.sender.connected(command.connection_id, self.now)
-                elif isinstance(command, Disconnect):
-                    self.errors.append(command.error)
-                    del self.peers[command.connection_id]
-                    self.sender.receive_eof(command.connection_id, self.now)
-
-    def _answer(self, peer: Peer) -> bytes:
-        octets = b""
-        if peer.settings_seen:
-            octets += peer.settings(limit=1_000) + peer.settings_ack() * peer.settings_seen
-            peer.settings_seen = 0
-        octets += peer.ping_acks()
-        for stream_id in sorted(peer.open):
-            octets += self.rule(peer, stream_id)
-        return octets + peer.window_update(100_000)
-
 
 def first_alone(code: int) -> Callable[[Peer, int], bytes]:
     """Accept the first request of each connection, and reset the others."""
     return lambda peer, stream_id: (
         peer.accept(stream_id) if stream_id == 1 else peer.reset(stream_id, code)
     )
-
-
-def accept(peer: Peer, stream_id: int) -> bytes:
-    """Accept all."""
-    return peer.accept(stream_id)
 
 
 def err(peer: Peer, stream_id: int) -> bytes:

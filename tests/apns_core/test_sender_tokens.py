@@ -3,22 +3,14 @@
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from random import Random
 
 import pytest
 
-from apns_core import (
-    Connect,
-    ConnectionId,
-    Disconnect,
-    Notification,
-    Reason,
-    Sender,
-    SignToken,
-)
+from apns_core import Reason, Sender, SignToken
 from apns_simulator import GoAway, SimulatorConfig, Temper
-from tests.apns_core.peer import Peer, reason
-from tests.apns_core.world import ENDPOINT, ONE, PAYLOAD, ROUTE, START, World, token_authority
+from tests.apns_core.answering import Answering, accept, hold
+from tests.apns_core.peer import NOW, reason
+from tests.apns_core.world import ENDPOINT, ONE, START, World, token_authority
 
 HOUR = 3_600.0
 KEY, APNS = token_authority()
@@ -312,85 +304,25 @@ def test_no_wall_clock_is_read_but_the_one_given() -> None:
     world.finish()
 
 
-class Holding:
-    """A sender with provider tokens, and servers that answer when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = START
-        self.sender: Sender[int] = Sender(
-            ENDPOINT, rng=Random(1), now=START, unix_time=1.8e9, config=ONE
-        )
-        self.peers: dict[ConnectionId, Peer] = {}
-        self.signed_at: list[float] = []
-
-    def submit(self) -> int:
-        """Submit one, and return the stream that carries it."""
-        self.sender.submit(Notification(ROUTE, "00fc", PAYLOAD), 0, self.now)
-        self.drain()
-        return max(max(peer.requests, default=0) for peer in self.peers.values())
-
-    def feed(self, octets: bytes) -> None:
-        """Let the last server say so."""
-        self.sender.receive_data(max(self.peers), octets, self.now)
-        self.drain()
-
-    def end(self) -> None:
-        """Let the last server close."""
-        connection_id = max(self.peers)
-        del self.peers[connection_id]
-        self.sender.receive_eof(connection_id, self.now)
-        self.drain()
-
-    @property
-    def peer(self) -> Peer:
-        return self.peers[max(self.peers)]
-
-    def drain(self) -> None:
-        while commands := self.sender.commands():
-            for command in commands:
-                if isinstance(command, SignToken):
-                    self.signed_at.append(self.now)
-                    self.sender.token_signed(f"token-{len(self.signed_at)}", self.now)
-                elif isinstance(command, Connect):
-                    self.peers[command.connection_id] = peer = Peer()
-                    self.sender.connected(command.connection_id, self.now)
-                    peer.read(self.sender.data_to_send(command.connection_id))
-                    self.sender.receive_data(
-                        command.connection_id,
-                        peer.settings(limit=100) + peer.settings_ack(),
-                        self.now,
-                    )
-                else:
-                    assert isinstance(command, Disconnect)
-                    del self.peers[command.connection_id]
-                    self.sender.receive_eof(command.connection_id, self.now)
-            for connection_id, peer in self.peers.items():
-                peer.read(self.sender.data_to_send(connection_id))
-        for connection_id, peer in self.peers.items():
-            peer.read(self.sender.data_to_send(connection_id))
-
-
 def test_a_refusal_is_of_the_token_that_the_request_carried() -> None:
-    world = Holding()
-    stream_id = world.submit()
-    world.feed(world.peer.accept(stream_id))
+    world = Answering(accept, token_authentication=True)
+    world.submit()
     world.now += 38 * 60.0
     world.end()
-    stream_id = world.submit()  # the first token, on a connection that may not change it at once
-    world.feed(world.peer.accept(stream_id))
+    world.submit()  # the first token, on a connection that may not change it at once
     world.now += 3 * 60.0
-    stream_id = world.submit()  # another is signed, and waits
-    world.feed(world.peer.accept(stream_id))
-    assert world.signed_at == [START, START + 41 * 60.0]
-    world.now = START + 58.9 * 60.0
+    world.submit()  # another is signed, and waits
+    assert world.signings == [NOW, NOW + 41 * 60.0]
+    world.rule = hold
+    world.now = NOW + 58.9 * 60.0
     world.sender.handle_timeout(world.now)
     former = world.submit()
-    world.now = START + 59.2 * 60.0
+    world.now = NOW + 59.2 * 60.0
     latter = world.submit()
     fields = {i: dict(world.peer.requests[i].fields)[b"authorization"] for i in (former, latter)}
     assert fields == {former: b"bearer token-1", latter: b"bearer token-2"}
     world.feed(world.peer.answer(former, 403, reason("ExpiredProviderToken")))
     # It is sent again, on a connection of its own, with the token that nobody has refused.
-    assert len(world.signed_at) == 2
+    assert len(world.signings) == 2
     assert list(world.peers) == [2, 3]
     assert dict(world.peer.requests[1].fields)[b"authorization"] == b"bearer token-2"
